@@ -1,0 +1,281 @@
+-- Revisions: the tables are the log.
+--
+-- Every durable change in a chat gets the chat's next rev, under a lock on the chat that is held until the change is visible. So within
+-- a chat rev order is commit order, and a snapshot holds exactly the changes up to its highest rev. There is no counter row: its dead
+-- versions would slow a busy chat down while anybody holds a snapshot. The rev is read from the indexes instead.
+
+insert into chat.rules (number, name, status, sentence) values
+  ('revs.1', 'revs_need_read_committed', 409, 'chat rows are written under read committed, the only isolation in which a writer sees what the lock waited for'),
+  ('revs.2', 'revs_are_given_by_the_database', 409, 'seq and rev are given by the database'),
+  ('revs.3', 'revs_are_never_used_twice', 409, 'a rev is given once: rows are deleted, tables never truncated');
+
+create function chat_private.next_rev(_chat uuid, _above bigint default 0) returns bigint
+language plpgsql
+volatile  -- never stable: the statements below must take a snapshot younger than the lock
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  r bigint;
+  hints text;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    perform chat_private.refuse('revs_need_read_committed', 'this one is ' || current_setting('transaction_isolation'));
+  end if;
+  -- else a crash could take back a rev that was already delivered
+  if current_setting('synchronous_commit') = 'off' then
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+  perform pg_advisory_xact_lock(uuid_hash_extended(_chat, 4279));
+
+  -- the seldom written tables first, then only what lies above them: index entries of deleted messages are never walked,
+  -- because a tombstone stands above them
+  select greatest(
+    (select t.rev from chat.tombstones t where t.chat_id = _chat order by t.rev desc limit 1),
+    (select p.rev from chat.participants p where p.chat_id = _chat order by p.rev desc limit 1),
+    (select c.rev from chat.chats c where c.id = _chat),
+    _above)
+  into r;
+  select greatest(
+    r,
+    (select m.seq from chat.messages m where m.chat_id = _chat and m.seq > r order by m.seq desc limit 1),
+    (select m.rev from chat.messages m where m.chat_id = _chat and m.rev <> m.seq and m.rev > r order by m.rev desc limit 1)) + 1
+  into r;
+
+  -- The hint that something changed: the chat's id, nothing else. The server collects its own and sends them after the commit, since a
+  -- transaction that notifies holds one lock for the whole cluster over its fsync; everybody else's notifies here.
+  case current_setting('chat.hints_to', true)
+    when 'server' then
+      hints := current_setting('chat.hints', true);
+      if hints is null or strpos(hints, _chat::text) = 0 then
+        perform set_config(
+          'chat.hints',
+          case when length(hints) > 7000 then hints
+               when hints <> '' then hints || ',' || _chat
+               else _chat::text end,
+          true);
+      end if;
+    when 'nobody' then null;
+    else perform pg_notify('chat', _chat::text);
+  end case;
+  return r;
+end
+$$;
+
+-- stamps -------------------------------------------------------------------------------------------------------
+
+create function chat_private.stamp_message() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_op = 'INSERT' then
+    if new.seq is not null or new.rev is not null then
+      perform chat_private.refuse('revs_are_given_by_the_database', 'load a dump with its triggers disabled');
+    end if;
+    new.created_at := clock_timestamp();
+  else
+    if (new.chat_id, new.id, new.seq, new.sender_id, new.kind, new.created_at)
+       is distinct from (old.chat_id, old.id, old.seq, old.sender_id, old.kind, old.created_at) then
+      perform chat_private.refuse('messages_keep_their_identity');
+    end if;
+    if new is not distinct from old then
+      return new;  -- nothing changed: no rev, no event; null would hide the row from RETURNING
+    end if;
+    if old.deleted_at is not null then
+      if new.reply_to_id is null and (to_jsonb(new) - 'reply_to_id') = (to_jsonb(old) - 'reply_to_id') then
+        return new;  -- what it answered is deleted for good; the rows that remain let go of it
+      end if;
+      perform chat_private.refuse('messages_stay_deleted');
+    end if;
+    if (new.text, new.mentions) is distinct from (old.text, old.mentions) then
+      new.edited_at := clock_timestamp();
+    end if;
+  end if;
+  new.rev := chat_private.next_rev(new.chat_id);
+  new.xid := pg_current_xact_id();
+  if tg_op = 'INSERT' then
+    new.seq := new.rev;
+  end if;
+  return new;
+end
+$$;
+create trigger _900_rev before insert or update on chat.messages for each row
+execute function chat_private.stamp_message();
+
+create function chat_private.stamp_participant() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  joins boolean := tg_op = 'INSERT' or old.left_at is not null and new.left_at is null;
+begin
+  if tg_op = 'UPDATE' then
+    if (new.chat_id, new.user_id) is distinct from (old.chat_id, old.user_id) then
+      perform chat_private.refuse('participants_keep_their_identity');
+    end if;
+    if old.left_at is null and new.left_at is not null then
+      new.left_at := clock_timestamp();
+      new.role := 'member';  -- who comes back does so without the old role
+    elsif old.left_at is not null and new.left_at is not null then
+      return old;            -- who left has left
+    end if;
+    if not joins and (new.role, new.left_at) is not distinct from (old.role, old.left_at) then
+      new.rev := old.rev;
+      new.xid := old.xid;
+      return new;
+    end if;
+  end if;
+  new.rev := chat_private.next_rev(new.chat_id);
+  new.xid := pg_current_xact_id();
+  if joins then
+    -- under the lock: a chat that ends in this moment takes nobody in, whoever asks
+    if exists (select from chat.chats c where c.id = new.chat_id and c.deleted_at is not null) then
+      perform chat_private.refuse('chats_exist');
+    end if;
+    new.joined_at := clock_timestamp();
+    new.sees_after := case
+      when exists (select from chat.chats c where c.id = new.chat_id and c.type = 'direct') then 0
+      when (select s.history from chat.settings s) = 'since_join' then new.rev
+      else 0 end;
+  end if;
+  return new;
+end
+$$;
+create trigger _900_rev before insert or update on chat.participants for each row
+execute function chat_private.stamp_participant();
+
+create function chat_private.stamp_chat() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_op = 'UPDATE' then
+    if (new.id, new.uid, new.type, new.low_user_id, new.high_user_id, new.event_id)
+       is distinct from (old.id, old.uid, old.type, old.low_user_id, old.high_user_id, old.event_id) then
+      perform chat_private.refuse('chats_keep_their_identity');
+    end if;
+    if new is not distinct from old then
+      return new;
+    end if;
+    if old.deleted_at is not null then
+      perform chat_private.refuse('chats_stay_deleted');
+    end if;
+  end if;
+  new.rev := chat_private.next_rev(new.id);
+  new.xid := pg_current_xact_id();
+  return new;
+end
+$$;
+create trigger _900_rev before insert or update on chat.chats for each row
+execute function chat_private.stamp_chat();
+
+-- tombstones ---------------------------------------------------------------------------------------------------
+
+create function chat_private.bury_messages() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  removed_at_most constant integer := 1000;
+  c record;
+  r bigint;
+begin
+  for c in
+    select g.chat_id, count(*) as n, max(g.rev) as top, array_agg(g.id order by g.seq) as ids
+    from gone g
+    where exists (select from chat.chats k where k.id = g.chat_id)  -- else the chat goes too: its own tombstone says it all
+    group by g.chat_id
+    order by g.chat_id
+  loop
+    -- above what was removed: the highest rev of the rows that remain may be one that was already given
+    r := chat_private.next_rev(c.chat_id, c.top);
+    if c.n > removed_at_most then
+      insert into chat.tombstones (chat_id, rev, kind) values (c.chat_id, r, 'reset');
+    else
+      insert into chat.tombstones (chat_id, rev, kind, row_id)
+      select c.chat_id, r + i.n - 1, 'message', i.id
+      from unnest(c.ids) with ordinality i (id, n);
+    end if;
+  end loop;
+  return null;
+end
+$$;
+create trigger _900_bury after delete on chat.messages
+referencing old table as gone for each statement
+execute function chat_private.bury_messages();
+
+create function chat_private.bury_participant() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if exists (select from chat.chats k where k.id = old.chat_id) then
+    insert into chat.tombstones (chat_id, rev, kind, row_id)
+    values (old.chat_id, chat_private.next_rev(old.chat_id), 'participant', old.user_id);
+  end if;
+  return old;
+end
+$$;
+create trigger _900_bury before delete on chat.participants for each row
+execute function chat_private.bury_participant();
+
+create function chat_private.bury_chat() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+-- before, not after: after it the cascade has removed the rows whose revs must not come again
+begin
+  insert into chat.tombstones (chat_id, rev, kind, row_id) values (old.id, chat_private.next_rev(old.id), 'chat', old.id);
+  return old;
+end
+$$;
+create trigger _900_bury before delete on chat.chats for each row
+execute function chat_private.bury_chat();
+
+create function chat_private.refuse_truncate() returns trigger
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform chat_private.refuse('revs_are_never_used_twice');
+  return null;
+end
+$$;
+create trigger _100_truncate before truncate on chat.messages for each statement execute function chat_private.refuse_truncate();
+create trigger _100_truncate before truncate on chat.participants for each statement execute function chat_private.refuse_truncate();
+create trigger _100_truncate before truncate on chat.chats for each statement execute function chat_private.refuse_truncate();
+create trigger _100_truncate before truncate on chat.tombstones for each statement execute function chat_private.refuse_truncate();
+
+-- comments -----------------------------------------------------------------------------------------------------
+
+comment on function chat_private.next_rev(uuid, bigint) is 'Locks the chat and gives its next rev, above _above; records the hint that something changed.';
+comment on function chat_private.stamp_message() is 'Gives rev, seq and times; messages.10, messages.11, revs.2.';
+comment on function chat_private.stamp_participant() is 'Gives rev and times; participants.9, participants.11.';
+comment on function chat_private.stamp_chat() is 'Gives rev; chats.15, chats.16.';
+comment on function chat_private.bury_messages() is 'Tombstones for messages deleted for good; for more than 1,000 at once, a reset.';
+comment on function chat_private.bury_participant() is 'A tombstone for a participation deleted for good.';
+comment on function chat_private.bury_chat() is 'A tombstone for a chat deleted for good.';
+comment on function chat_private.refuse_truncate() is 'revs.3.';
+comment on trigger _900_rev on chat.messages is 'Binds everyone.';
+comment on trigger _900_rev on chat.participants is 'Binds everyone.';
+comment on trigger _900_rev on chat.chats is 'Binds everyone.';
+comment on trigger _900_bury on chat.messages is 'Binds everyone.';
+comment on trigger _900_bury on chat.participants is 'Binds everyone.';
+comment on trigger _900_bury on chat.chats is 'Binds everyone.';
+comment on trigger _100_truncate on chat.messages is 'Binds everyone.';
+comment on trigger _100_truncate on chat.participants is 'Binds everyone.';
+comment on trigger _100_truncate on chat.chats is 'Binds everyone.';
+comment on trigger _100_truncate on chat.tombstones is 'Binds everyone.';
