@@ -1,0 +1,151 @@
+//! Blocks: list, block, unblock.
+//!
+//! Tables: `chat.blocks`. Rules: blocks.1 to blocks.4. Statuses: 404 for nobody, 422 for oneself.
+
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::Tag;
+use super::caller::Caller;
+use crate::db::Db;
+use crate::error::{ApiError, fault};
+use crate::wire::{Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::{page_of, params};
+
+pub struct BlocksApi {
+    pub db: Db,
+}
+
+#[OpenApi(tag = "Tag::Friends")]
+impl BlocksApi {
+    /// List whom one blocks
+    #[oai(path = "/blocks", method = "get", operation_id = "listBlocks")]
+    async fn list_blocks(
+        &self,
+        caller: Caller,
+        /// Where to go on: `nextCursor` or `prevCursor` of a page.
+        cursor: Query<Option<Cursor>>,
+        /// How many at most.
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
+        limit: Query<Option<u32>>,
+    ) -> Result<Json<BlockPage>, ApiError> {
+        let limit = limit.unwrap_or(PAGE_DEFAULT);
+        let (at, id, sql) = match cursor.as_ref() {
+            None => (None, None, OLDER),
+            Some(cursor) => {
+                let (at, id) = crate::wire::moment_and_id(cursor)?;
+                (Some(at), Some(id), if cursor.direction == Direction::Older { OLDER } else { NEWER })
+            }
+        };
+        let rows = self.db.read(&caller, sql, params![at, id, i64::from(limit) + 1]).await?;
+        let blocks: Vec<Block> = rows.iter().map(Block::from).collect();
+        let page = Page::cut(blocks, limit, cursor.as_ref(), |b| crate::wire::moment_key(b.created_at, b.user_id));
+        Ok(Json(page.into()))
+    }
+
+    /// Block someone
+    ///
+    /// Ends a friendship with them; from now on neither writes to the other in a direct chat, asks the other for friendship or
+    /// adds the other to a chat. 201 when this blocks, 200 when it was so.
+    #[oai(path = "/blocks/:userId", method = "put", operation_id = "putBlock")]
+    async fn put_block(
+        &self,
+        caller: Caller,
+        /// Whom.
+        #[oai(name = "userId")]
+        user_id: Path<Uuid>,
+    ) -> Result<PutBlock, ApiError> {
+        let made = !self.db.write(&caller, PUT, params![user_id.0]).await?.is_empty();
+        let rows = self.db.read(&caller, ONE, params![user_id.0]).await?;
+        let block = rows.first().map(Block::from).ok_or_else(|| fault("a block just made cannot be read"))?;
+        Ok(if made { PutBlock::Made(Json(block)) } else { PutBlock::There(Json(block)) })
+    }
+
+    /// Unblock someone
+    #[oai(path = "/blocks/:userId", method = "delete", operation_id = "deleteBlock")]
+    async fn delete_block(
+        &self,
+        caller: Caller,
+        /// Whom.
+        #[oai(name = "userId")]
+        user_id: Path<Uuid>,
+    ) -> Result<DeletedBlock, ApiError> {
+        self.db.write(&caller, DELETE, params![user_id.0]).await?;
+        Ok(DeletedBlock::Done)
+    }
+}
+
+/// A block.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct Block {
+    /// Who is blocked.
+    pub user_id: Uuid,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+/// What blocking answers.
+#[derive(ApiResponse)]
+pub enum PutBlock {
+    /// They were blocked already.
+    #[oai(status = 200)]
+    There(Json<Block>),
+    /// They are blocked now.
+    #[oai(status = 201)]
+    Made(Json<Block>),
+}
+
+/// What unblocking answers.
+#[derive(ApiResponse)]
+pub enum DeletedBlock {
+    /// They are not blocked any more.
+    #[oai(status = 204)]
+    Done,
+}
+
+page_of!(
+    /// A page of blocks.
+    BlockPage,
+    Block
+);
+
+impl From<&Row> for Block {
+    fn from(row: &Row) -> Self {
+        Self { user_id: row.get("user_id"), created_at: row.get("created_at") }
+    }
+}
+
+const OLDER: &str = "
+select b.blocked_id as user_id, b.created_at
+from chat.blocks b
+where b.blocker_id = (select chat.uid())
+  and ($1::timestamptz is null or (b.created_at, b.blocked_id) < ($1, $2::uuid))
+order by b.created_at desc, b.blocked_id desc
+limit $3";
+
+const NEWER: &str = "
+select b.blocked_id as user_id, b.created_at
+from chat.blocks b
+where b.blocker_id = (select chat.uid())
+  and (b.created_at, b.blocked_id) > ($1::timestamptz, $2::uuid)
+order by b.created_at, b.blocked_id
+limit $3";
+
+const ONE: &str = "
+select b.blocked_id as user_id, b.created_at
+from chat.blocks b
+where b.blocker_id = (select chat.uid()) and b.blocked_id = $1";
+
+const PUT: &str = "
+insert into chat.blocks (blocked_id)
+values ($1)
+on conflict (blocker_id, blocked_id) do nothing
+returning blocked_id";
+
+const DELETE: &str = "
+delete from chat.blocks b
+where b.blocker_id = (select chat.uid()) and b.blocked_id = $1";

@@ -1,0 +1,627 @@
+//! Chats: mine, one, make, change, join, leave or delete.
+//!
+//! Tables: `chat.chats`, `chat.people`, `chat.read_markers`; functions `chat.open_direct`, `create_group`, `create_room`,
+//! `join_room`, `delete_chat`. Rules: chats.1 to chats.20, direct.1 to direct.4, participants.2, participants.5, participants.6.
+//! Statuses: 201 for a chat made, 200 for a direct chat that was there; 403 for who may not, 404 for no such chat, 409 for the
+//! last owner who leaves, 422 for a value that breaks a rule.
+
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::types::MaybeUndefined;
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use serde::Deserialize;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::Tag;
+use super::body::Body;
+use super::caller::Caller;
+use crate::db::{Db, DbError};
+use crate::error::{ApiError, fault, invalid};
+use crate::wire::{Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::{page_of, params};
+
+pub struct ChatsApi {
+    pub db: Db,
+}
+
+#[OpenApi(tag = "Tag::Chats")]
+impl ChatsApi {
+    /// List one's chats
+    ///
+    /// Those with the newest activity first. A chat in which something happens between two pages may be seen twice or not at all.
+    #[oai(path = "/chats", method = "get", operation_id = "listChats")]
+    async fn list_chats(
+        &self,
+        caller: Caller,
+        /// Only chats of this type.
+        #[oai(name = "type")]
+        kind: Query<Option<ChatType>>,
+        /// Only chats whose name contains this.
+        #[oai(validator(min_length = 1, max_length = 100))]
+        query: Query<Option<String>>,
+        /// Where to go on: `nextCursor` or `prevCursor` of a page.
+        cursor: Query<Option<Cursor>>,
+        /// How many at most.
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
+        limit: Query<Option<u32>>,
+    ) -> Result<Json<ChatPage>, ApiError> {
+        let limit = limit.unwrap_or(PAGE_DEFAULT);
+        let (at, id, sql) = match cursor.as_ref() {
+            None => (None, None, OLDER),
+            Some(cursor) => {
+                let (at, id) = crate::wire::moment_and_id(cursor)?;
+                (Some(at), Some(id), if cursor.direction == Direction::Older { OLDER } else { NEWER })
+            }
+        };
+        let kind = kind.map(ChatType::as_str);
+        let rows = self.db.read(&caller, sql, params![kind, query.0, at, id, i64::from(limit) + 1]).await?;
+        let chats = rows.iter().map(Chat::try_from).collect::<Result<Vec<_>, _>>()?;
+        let page = Page::cut(chats, limit, cursor.as_ref(), |c| {
+            crate::wire::moment_key(c.last_message_at.unwrap_or(c.created_at), c.id)
+        });
+        Ok(Json(page.into()))
+    }
+
+    /// Make a chat
+    ///
+    /// A direct chat with someone (the one there is, if there is one), a group, or a room.
+    #[oai(path = "/chats", method = "post", operation_id = "createChat")]
+    async fn create_chat(&self, caller: Caller, chat: Body<NewChat>) -> Result<CreateChat, ApiError> {
+        let new = chat.0;
+        let others = new.participant_ids.unwrap_or_default();
+        let (created, id) = match new.kind {
+            NewChatType::Direct => {
+                let [other] = others[..] else {
+                    return Err(invalid("/participantIds", "a direct chat is with exactly one other person"));
+                };
+                if new.name.is_some() || new.topic.is_some() || new.visibility.is_some() {
+                    return Err(invalid("/type", "a direct chat has no name, topic or visibility"));
+                }
+                let row = self.first(&caller, OPEN_DIRECT, params![other]).await?;
+                (row.get("created"), row.get("chat_id"))
+            }
+            NewChatType::Group => {
+                if new.topic.is_some() || new.visibility.is_some() {
+                    return Err(invalid("/type", "a group is made with a name and participants alone"));
+                }
+                (true, self.first(&caller, CREATE_GROUP, params![new.name, others]).await?.get(0))
+            }
+            NewChatType::Room => {
+                if !others.is_empty() {
+                    return Err(invalid("/participantIds", "people join a room, or are added to it once it is there"));
+                }
+                let visibility = new.visibility.unwrap_or(Visibility::Private).as_str();
+                (true, self.first(&caller, CREATE_ROOM, params![new.name, visibility, new.topic]).await?.get(0))
+            }
+        };
+        let chat = self.one(&caller, id).await?;
+        let location = format!("/chats/{id}");
+        Ok(if created { CreateChat::Made(Json(chat), location) } else { CreateChat::There(Json(chat)) })
+    }
+
+    /// Get a chat
+    #[oai(path = "/chats/:chatId", method = "get", operation_id = "getChat")]
+    async fn get_chat(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+    ) -> Result<Json<Chat>, ApiError> {
+        self.one(&caller, chat_id.0).await.map(Json)
+    }
+
+    /// Change a chat
+    ///
+    /// Its name, topic, visibility, or who may write: owner and moderators. An absent field stays as it is; null clears name or topic.
+    #[oai(path = "/chats/:chatId", method = "patch", operation_id = "updateChat")]
+    async fn update_chat(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+        change: Body<ChatChange>,
+    ) -> Result<Json<Chat>, ApiError> {
+        let ChatChange { name, topic, visibility, read_only } = change.0;
+        let (set_name, name) = given(name);
+        let (set_topic, topic) = given(topic);
+        let params = params![chat_id.0, set_name, name, set_topic, topic, visibility.map(Visibility::as_str), read_only];
+        let rows = self.db.write_to(chat_id.0, &caller, UPDATE, params).await?;
+        if rows.is_empty() {
+            self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
+        }
+        self.one(&caller, chat_id.0).await.map(Json)
+    }
+
+    /// Leave a chat, or delete it for everyone
+    #[oai(path = "/chats/:chatId", method = "delete", operation_id = "deleteChat")]
+    async fn delete_chat(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+        /// `me`: leave it, the default. `everyone`: delete it, as its owner or as an admin.
+        scope: Query<Option<DeleteScope>>,
+    ) -> Result<DeletedChat, ApiError> {
+        if scope.0 == Some(DeleteScope::Everyone) {
+            self.db.write_to(chat_id.0, &caller, DELETE, params![chat_id.0]).await?;
+            return Ok(DeletedChat::Done);
+        }
+        if self.db.write_to(chat_id.0, &caller, LEAVE, params![chat_id.0]).await?.is_empty()
+            && self.db.read(&caller, WAS_IN, params![chat_id.0]).await?.is_empty()
+        {
+            self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
+        }
+        Ok(DeletedChat::Done)
+    }
+
+    /// Join a room
+    ///
+    /// A public room by its id or uid, an unlisted one by its uid.
+    #[oai(path = "/chats/:chatId/join", method = "post", operation_id = "joinChat")]
+    async fn join_chat(
+        &self,
+        caller: Caller,
+        /// The room's id, or its uid.
+        #[oai(name = "chatId", validator(min_length = 1, max_length = 36))]
+        chat_id: Path<String>,
+    ) -> Result<Json<Chat>, ApiError> {
+        let id = self.first(&caller, JOIN, params![chat_id.0]).await?.get(0);
+        self.one(&caller, id).await.map(Json)
+    }
+}
+
+impl ChatsApi {
+    async fn first(&self, caller: &Caller, sql: &'static str, params: Vec<crate::db::Param>) -> Result<Row, ApiError> {
+        let rows = self.db.write(caller, sql, params).await?;
+        rows.into_iter().next().ok_or_else(|| fault("a function of the database gave no row"))
+    }
+
+    async fn one(&self, caller: &Caller, id: Uuid) -> Result<Chat, ApiError> {
+        one(&self.db, caller, id).await
+    }
+}
+
+/// Reads one chat as the caller sees it.
+pub(super) async fn one(db: &Db, caller: &Caller, id: Uuid) -> Result<Chat, ApiError> {
+    let rows = db.read(caller, ONE, params![id]).await?;
+    match rows.first() {
+        Some(row) => Ok(Chat::try_from(row)?),
+        None => {
+            db.read(caller, EXPECT_READER, params![id]).await?;
+            Err(fault("a chat was not found, and it was not said why"))
+        }
+    }
+}
+
+/// A chat, as the caller sees it.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct Chat {
+    /// The chat.
+    pub id: Uuid,
+    /// A short name for links: who knows that of an unlisted room may join it.
+    pub uid: String,
+    /// What it is.
+    #[oai(rename = "type")]
+    pub kind: ChatType,
+    /// Who may find and join it.
+    pub visibility: Visibility,
+    /// The host application's event it belongs to.
+    pub event_id: Option<String>,
+    /// Its name. A direct chat is called after the other, a group without a name after its participants.
+    pub name: String,
+    /// What it is about.
+    pub topic: Option<String>,
+    /// Whether only owner and moderators write.
+    pub read_only: bool,
+    /// The first 20 who are in it.
+    pub participants: Vec<ChatMember>,
+    /// How many are in it.
+    pub participant_count: i64,
+    /// What was said last.
+    pub last_message: Option<LastMessage>,
+    /// When.
+    pub last_message_at: Option<Timestamp>,
+    /// Messages of others that the caller has not read: exact up to 99, 100 stands for more.
+    #[oai(validator(minimum(value = "0"), maximum(value = "100")))]
+    pub unread_count: i64,
+    /// The caller's role; absent for who is not in it.
+    pub my_role: Option<Role>,
+    /// The chat's highest revision.
+    pub head_rev: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// One of those in a chat.
+#[derive(Debug, Object, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct ChatMember {
+    /// Who.
+    pub id: Uuid,
+    /// What they are called.
+    pub name: String,
+    /// A picture.
+    pub avatar_url: Option<String>,
+}
+
+/// What was said last in a chat.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct LastMessage {
+    /// The message.
+    pub id: Uuid,
+    /// Its place in the conversation.
+    pub seq: i64,
+    /// Who sent it; absent for the system's.
+    pub sender_id: Option<Uuid>,
+    /// What they are called.
+    pub sender_name: Option<String>,
+    /// As written.
+    pub text: String,
+    /// When it was sent.
+    pub created_at: Timestamp,
+}
+
+/// What a chat is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum ChatType {
+    Direct,
+    Group,
+    Room,
+    EventAuthors,
+    ApprovedGroup,
+}
+
+impl ChatType {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Group => "group",
+            Self::Room => "room",
+            Self::EventAuthors => "event_authors",
+            Self::ApprovedGroup => "approved_group",
+        }
+    }
+}
+
+/// Who may find and join a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Deserialize)]
+#[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
+pub enum Visibility {
+    /// Nobody joins by themselves.
+    Private,
+    /// Whoever knows the uid joins.
+    Unlisted,
+    /// Everyone reads and joins.
+    Public,
+}
+
+impl Visibility {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Unlisted => "unlisted",
+            Self::Public => "public",
+        }
+    }
+}
+
+/// What someone is in a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Deserialize)]
+#[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
+pub enum Role {
+    Owner,
+    Moderator,
+    Member,
+}
+
+impl Role {
+    /// As the database writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Moderator => "moderator",
+            Self::Member => "member",
+        }
+    }
+
+    /// From what the database writes.
+    pub fn from_text(text: &str) -> Self {
+        match text {
+            "owner" => Self::Owner,
+            "moderator" => Self::Moderator,
+            _ => Self::Member,
+        }
+    }
+}
+
+/// A chat to make.
+#[derive(Debug, Object, Deserialize)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewChat {
+    /// What it is to be.
+    #[oai(rename = "type")]
+    #[serde(rename = "type")]
+    pub kind: NewChatType,
+    /// Its name: a room needs one, a group may have one.
+    pub name: Option<String>,
+    /// What a room is about.
+    pub topic: Option<String>,
+    /// Who may find and join a room; absent: private.
+    pub visibility: Option<Visibility>,
+    /// A direct chat's other person; the people a group starts with.
+    #[oai(validator(max_items = 200))]
+    pub participant_ids: Option<Vec<Uuid>>,
+}
+
+/// What people make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Deserialize)]
+#[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
+pub enum NewChatType {
+    Direct,
+    Group,
+    Room,
+}
+
+/// What changes in a chat.
+#[derive(Debug, Object, Deserialize)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChatChange {
+    /// Its name; null: none, for a group.
+    #[oai(default)]
+    #[serde(default)]
+    pub name: MaybeUndefined<String>,
+    /// What it is about; null: nothing.
+    #[oai(default)]
+    #[serde(default)]
+    pub topic: MaybeUndefined<String>,
+    /// Who may find and join it: rooms only.
+    pub visibility: Option<Visibility>,
+    /// Whether only owner and moderators write.
+    pub read_only: Option<bool>,
+}
+
+/// For whom a chat goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "camelCase")]
+pub enum DeleteScope {
+    Me,
+    Everyone,
+}
+
+/// What making a chat answers.
+#[derive(ApiResponse)]
+pub enum CreateChat {
+    /// The direct chat was there.
+    #[oai(status = 200)]
+    There(Json<Chat>),
+    /// It was made.
+    #[oai(status = 201)]
+    Made(
+        Json<Chat>,
+        /// Where it is now.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+/// What leaving or deleting answers.
+#[derive(ApiResponse)]
+pub enum DeletedChat {
+    /// The caller is not in it, or it is not there any more.
+    #[oai(status = 204)]
+    Done,
+}
+
+page_of!(
+    /// A page of chats.
+    ChatPage,
+    Chat
+);
+
+impl TryFrom<&Row> for Chat {
+    type Error = DbError;
+
+    fn try_from(row: &Row) -> Result<Self, DbError> {
+        let participants: serde_json::Value = row.get("participants");
+        let last_id: Option<Uuid> = row.get("last_id");
+        let role: Option<&str> = row.get("my_role");
+        Ok(Self {
+            id: row.get("id"),
+            uid: row.get("uid"),
+            kind: match row.get("type") {
+                "direct" => ChatType::Direct,
+                "room" => ChatType::Room,
+                "event_authors" => ChatType::EventAuthors,
+                "approved_group" => ChatType::ApprovedGroup,
+                _ => ChatType::Group,
+            },
+            visibility: match row.get("visibility") {
+                "public" => Visibility::Public,
+                "unlisted" => Visibility::Unlisted,
+                _ => Visibility::Private,
+            },
+            event_id: row.get("event_id"),
+            name: row.get("name"),
+            topic: row.get("topic"),
+            read_only: row.get("read_only"),
+            participants: serde_json::from_value(participants).map_err(|error| DbError::Fault(error.to_string()))?,
+            participant_count: row.get("participant_count"),
+            last_message: last_id.map(|id| LastMessage {
+                id,
+                seq: row.get("last_seq"),
+                sender_id: row.get("last_sender_id"),
+                sender_name: row.get("last_sender_name"),
+                text: row.get("last_text"),
+                created_at: row.get("last_at"),
+            }),
+            last_message_at: row.get("last_at"),
+            unread_count: row.get("unread_count"),
+            my_role: role.map(Role::from_text),
+            head_rev: row.get("head_rev"),
+            created_at: row.get("created_at"),
+        })
+    }
+}
+
+/// Whether a field was given, and what was given: null clears.
+fn given(field: MaybeUndefined<String>) -> (bool, Option<String>) {
+    match field {
+        MaybeUndefined::Undefined => (false, None),
+        MaybeUndefined::Null => (true, None),
+        MaybeUndefined::Value(text) => (true, Some(text)),
+    }
+}
+
+/// The chats of a page (`mine`: id, role, last message) with all that is shown of them.
+macro_rules! described {
+    ($mine:expr, $order:literal) => {
+        concat!(
+            "with mine as materialized (",
+            $mine,
+            ")
+select
+  c.id, c.uid, c.type, c.visibility, c.event_id, c.topic, c.read_only, c.created_at,
+  coalesce(c.name, called.name, '') as name,
+  there.participants,
+  (select count(*) from chat.participants p where p.chat_id = c.id and p.left_at is null) as participant_count,
+  mine.last_id, mine.last_seq, mine.last_sender_id, mine.last_text, mine.last_at,
+  (select p.display_name from chat.people p where p.chat_id = c.id and p.user_id = mine.last_sender_id) as last_sender_name,
+  case when mine.role is null then 0 else
+    (select count(*)
+     from (select
+           from chat.messages m
+           where m.chat_id = c.id
+             and m.seq > coalesce((select r.seq from chat.read_markers r where r.chat_id = c.id and r.user_id = (select chat.uid())), 0)
+             and m.deleted_at is null
+             and m.sender_id is distinct from (select chat.uid())
+           limit 100) unread) end as unread_count,
+  mine.role as my_role,
+  chat.head_rev(c.id) as head_rev
+from mine
+join chat.chats c on c.id = mine.chat_id
+cross join lateral (
+  select coalesce(jsonb_agg(jsonb_build_object('id', f.user_id, 'name', f.display_name, 'avatarUrl', f.avatar_url)
+                            order by f.joined_at, f.user_id), '[]') as participants
+  from (select p.user_id, p.display_name, p.avatar_url, p.joined_at
+        from chat.people p
+        where p.chat_id = c.id and p.left_at is null
+        order by p.joined_at, p.user_id
+        limit 20) f) there
+cross join lateral (
+  -- a direct chat is called after the other, here or gone; the others after their first five
+  select case when c.type = 'direct'
+              then (select p.display_name
+                    from chat.people p
+                    where p.chat_id = c.id and p.user_id <> (select chat.uid())
+                    limit 1)
+              else (select string_agg('@' || coalesce(f.username, f.display_name), ', ' order by f.joined_at, f.user_id)
+                    from (select p.user_id, p.username, p.display_name, p.joined_at
+                          from chat.people p
+                          where c.name is null and p.chat_id = c.id and p.left_at is null
+                          order by p.joined_at, p.user_id
+                          limit 5) f) end as name) called
+order by mine.active_at ",
+            $order,
+            ", mine.chat_id ",
+            $order
+        )
+    };
+}
+
+/// The caller's chats with their last messages, narrowed down by type, name and cursor.
+macro_rules! mine {
+    ($beyond:literal, $order:literal) => {
+        concat!(
+            "
+  select p.chat_id, p.role, l.id as last_id, l.seq as last_seq, l.sender_id as last_sender_id, l.text as last_text,
+         l.created_at as last_at, coalesce(l.created_at, c.created_at) as active_at
+  from chat.participants p
+  join chat.chats c on c.id = p.chat_id
+  left join lateral (
+    select m.id, m.seq, m.sender_id, m.text, m.created_at
+    from chat.messages m
+    where m.chat_id = p.chat_id and m.deleted_at is null
+    order by m.seq desc
+    limit 1) l on true
+  where p.user_id = (select chat.uid())
+    and p.left_at is null
+    and ($1::text is null or c.type = $1)
+    and ($2::text is null
+         or strpos(lower(c.name), lower($2)) > 0
+         or c.name is null and exists (select
+                                       from chat.people o
+                                       where o.chat_id = c.id
+                                         and o.user_id <> (select chat.uid())
+                                         and (o.left_at is null or c.type = 'direct')
+                                         and strpos(lower(o.display_name), lower($2)) > 0))
+    and ($3::timestamptz is null or (coalesce(l.created_at, c.created_at), p.chat_id) ",
+            $beyond,
+            " ($3, $4::uuid))
+  order by active_at ",
+            $order,
+            ", p.chat_id ",
+            $order,
+            "
+  limit $5"
+        )
+    };
+}
+
+const OLDER: &str = described!(mine!("<", "desc"), "desc");
+const NEWER: &str = described!(mine!(">", "asc"), "asc");
+
+const ONE: &str = described!(
+    "
+  select c.id as chat_id, p.role, l.id as last_id, l.seq as last_seq, l.sender_id as last_sender_id, l.text as last_text,
+         l.created_at as last_at, coalesce(l.created_at, c.created_at) as active_at
+  from chat.chats c
+  left join chat.participants p on p.chat_id = c.id and p.user_id = (select chat.uid()) and p.left_at is null
+  left join lateral (
+    select m.id, m.seq, m.sender_id, m.text, m.created_at
+    from chat.messages m
+    where m.chat_id = c.id and m.deleted_at is null
+    order by m.seq desc
+    limit 1) l on true
+  where c.id = $1",
+    "desc"
+);
+
+const OPEN_DIRECT: &str = "select d.chat_id, d.created from chat.open_direct($1) d";
+const CREATE_GROUP: &str = "select chat.create_group($1, $2)";
+const CREATE_ROOM: &str = "select chat.create_room($1, $2, $3)";
+const JOIN: &str = "select chat.join_room($1)";
+const DELETE: &str = "select chat.delete_chat($1)";
+const EXPECT_READER: &str = "select chat.expect_reader($1)";
+
+const UPDATE: &str = "
+update chat.chats c
+set name = case when $2 then $3 else c.name end,
+    topic = case when $4 then $5 else c.topic end,
+    visibility = coalesce($6, c.visibility),
+    read_only = coalesce($7, c.read_only)
+where c.id = $1
+returning c.id";
+
+const LEAVE: &str = "
+update chat.participants p
+set left_at = clock_timestamp()
+where p.chat_id = $1 and p.user_id = (select chat.uid()) and p.left_at is null
+returning p.user_id";
+
+const WAS_IN: &str = "
+select p.user_id
+from chat.participants p
+where p.chat_id = $1 and p.user_id = (select chat.uid())";

@@ -1,0 +1,405 @@
+//! Messages: list, send, get, edit, delete.
+//!
+//! Tables: `chat.messages`; `chat.people` for the senders' names. Rules: messages.1 to messages.19, direct.1 and direct.2.
+//! Statuses: 201 for a message sent, 200 for one's own id sent again; 403 for who may not, 404 for no such chat or message, 409
+//! for an id that is taken or was used, 422 for a text that breaks a rule.
+
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use serde::Deserialize;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::Tag;
+use super::body::Body;
+use super::caller::Caller;
+use crate::db::Db;
+use crate::error::{ApiError, fault, invalid};
+use crate::wire::{BadCursor, Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::{page_of, params};
+
+pub struct MessagesApi {
+    pub db: Db,
+}
+
+#[OpenApi(tag = "Tag::Messages")]
+impl MessagesApi {
+    /// List a chat's messages
+    ///
+    /// Newest first. A walk in either direction returns every message that existed throughout exactly once.
+    #[oai(path = "/chats/:chatId/messages", method = "get", operation_id = "listMessages")]
+    async fn list_messages(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+        /// Where to go on: `nextCursor` or `prevCursor` of a page.
+        cursor: Query<Option<Cursor>>,
+        /// How many at most.
+        #[oai(validator(minimum(value = "1"), maximum(value = "500")))]
+        limit: Query<Option<u32>>,
+        /// A page with this message in its middle, instead of the newest.
+        around: Query<Option<Uuid>>,
+    ) -> Result<Json<MessagePage>, ApiError> {
+        let limit = limit.unwrap_or(PAGE_DEFAULT);
+        if let Some(message_id) = around.0 {
+            if cursor.is_some() {
+                return Err(invalid("around", "a page is around a message or goes on from a cursor, not both"));
+            }
+            return self.list_around(&caller, chat_id.0, message_id, limit).await;
+        }
+        let seq = cursor.as_ref().map(|c| c.key.parse::<i64>()).transpose().map_err(|_| BadCursor)?;
+        let newer = cursor.as_ref().is_some_and(|c| c.direction == Direction::Newer);
+        let sql = if newer { NEWER } else { OLDER };
+        let rows = self.db.read(&caller, sql, params![chat_id.0, seq.unwrap_or(i64::MAX), i64::from(limit) + 1]).await?;
+        if rows.is_empty() {
+            self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
+        }
+        let messages: Vec<Message> = rows.iter().map(Message::from).collect();
+        Ok(Json(Page::cut(messages, limit, cursor.as_ref(), position).into()))
+    }
+
+    /// Send a message
+    ///
+    /// With an `id` of the client's choice it is safe to send again: 201 the first time, 200 and the stored message afterwards.
+    #[oai(path = "/chats/:chatId/messages", method = "post", operation_id = "sendMessage")]
+    async fn send_message(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+        message: Body<NewMessage>,
+    ) -> Result<SendMessage, ApiError> {
+        let NewMessage { id, text, reply_to_id, attachment_url, mentions } = message.0;
+        let id = id.unwrap_or_else(Uuid::now_v7);
+        let mentions = mentions.unwrap_or_default();
+        let params = params![chat_id.0, id, text, mentions, reply_to_id, attachment_url];
+        let rows = self.db.write_to(chat_id.0, &caller, SEND, params).await?;
+        if let Some(row) = rows.first() {
+            let location = format!("/chats/{}/messages/{id}", chat_id.0);
+            return Ok(SendMessage::Sent(Json(row.into()), location));
+        }
+        // the id names a message already: the caller's own is the answer, any other a conflict
+        let rows = self.db.read(&caller, ONE_OF_MINE, params![chat_id.0, id]).await?;
+        if let Some(row) = rows.first() {
+            return Ok(SendMessage::There(Json(row.into())));
+        }
+        self.db.read(&caller, EXPECT_FREE_ID, params![chat_id.0, id]).await?;
+        Err(fault("an id in conflict with no message"))
+    }
+
+    /// Get a message
+    #[oai(path = "/chats/:chatId/messages/:messageId", method = "get", operation_id = "getMessage")]
+    async fn get_message(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+        /// The message.
+        #[oai(name = "messageId")]
+        message_id: Path<Uuid>,
+    ) -> Result<Json<Message>, ApiError> {
+        let rows = self.db.read(&caller, ONE, params![chat_id.0, message_id.0]).await?;
+        self.found(&caller, chat_id.0, message_id.0, rows).await
+    }
+
+    /// Edit a message
+    ///
+    /// One's own, while the edit window is open; the earlier text is kept.
+    #[oai(path = "/chats/:chatId/messages/:messageId", method = "patch", operation_id = "editMessage")]
+    async fn edit_message(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+        /// The message.
+        #[oai(name = "messageId")]
+        message_id: Path<Uuid>,
+        edit: Body<MessageEdit>,
+    ) -> Result<Json<Message>, ApiError> {
+        let params = params![chat_id.0, message_id.0, edit.0.text, edit.0.mentions];
+        let rows = self.db.write_to(chat_id.0, &caller, EDIT, params).await?;
+        self.found(&caller, chat_id.0, message_id.0, rows).await
+    }
+
+    /// Delete a message
+    ///
+    /// Softly: owner and moderators still see it, as deleted.
+    #[oai(path = "/chats/:chatId/messages/:messageId", method = "delete", operation_id = "deleteMessage")]
+    async fn delete_message(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+        /// The message.
+        #[oai(name = "messageId")]
+        message_id: Path<Uuid>,
+    ) -> Result<DeletedMessage, ApiError> {
+        self.db.write_to(chat_id.0, &caller, DELETE, params![chat_id.0, message_id.0]).await?;
+        Ok(DeletedMessage::Done)
+    }
+}
+
+impl MessagesApi {
+    async fn list_around(&self, caller: &Caller, chat: Uuid, message: Uuid, limit: u32) -> Result<Json<MessagePage>, ApiError> {
+        let newer = (limit - 1) / 2;
+        let older = limit - newer; // the message itself among them
+        let rows = self.db.read(caller, AROUND, params![chat, message, i64::from(older) + 1, i64::from(newer)]).await?;
+        if rows.is_empty() {
+            self.db.read(caller, EXPECT_MESSAGE, params![chat, message]).await?;
+        }
+        let mut messages: Vec<Message> = rows.iter().map(Message::from).collect();
+        let place = messages.iter().position(|m| m.id == message).unwrap_or_default();
+        let more = messages.len() - place > older as usize;
+        if more {
+            messages.pop();
+        }
+        let towards = |direction, m: Option<&Message>| m.map(|m| Cursor { direction, key: position(m) }.to_string());
+        Ok(Json(MessagePage {
+            next_cursor: towards(Direction::Older, messages.last().filter(|_| more)),
+            prev_cursor: towards(Direction::Newer, messages.first()),
+            data: messages,
+        }))
+    }
+
+    async fn found(&self, caller: &Caller, chat: Uuid, message: Uuid, rows: Vec<Row>) -> Result<Json<Message>, ApiError> {
+        if let Some(row) = rows.first() {
+            return Ok(Json(row.into()));
+        }
+        self.db.read(caller, EXPECT_MESSAGE, params![chat, message]).await?;
+        Err(fault("a message was not found, and it was not said why"))
+    }
+}
+
+/// A message.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct Message {
+    /// Chosen by its sender, or given.
+    pub id: Uuid,
+    /// Where it was said.
+    pub chat_id: Uuid,
+    /// Its place in the conversation: higher is later; numbers are missing.
+    #[oai(validator(minimum(value = "1")))]
+    pub seq: i64,
+    /// The chat's revision at which it last changed.
+    #[oai(validator(minimum(value = "1")))]
+    pub rev: i64,
+    /// Whose it is.
+    pub kind: MessageKind,
+    /// Who sent it; absent for the system's.
+    pub sender_id: Option<Uuid>,
+    /// What they are called.
+    pub sender_name: Option<String>,
+    /// As written.
+    pub text: String,
+    /// The message it answers.
+    pub reply_to_id: Option<Uuid>,
+    /// What comes with it.
+    pub attachment_url: Option<String>,
+    /// Whom it mentions.
+    pub mentions: Vec<Uuid>,
+    /// When it was sent.
+    pub created_at: Timestamp,
+    /// When its text last changed.
+    pub edited_at: Option<Timestamp>,
+    /// When it was pinned.
+    pub pinned_at: Option<Timestamp>,
+    /// When it was deleted: seen by owner and moderators.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// Whose a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "camelCase")]
+pub enum MessageKind {
+    User,
+    Assistant,
+    System,
+}
+
+/// A message to send.
+#[derive(Debug, Object, Deserialize)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewMessage {
+    /// An id of the client's choice, best a UUID of version 7: sending it again is sending once.
+    pub id: Option<Uuid>,
+    /// Stored and returned as written.
+    pub text: String,
+    /// A message of the same chat that this one answers.
+    pub reply_to_id: Option<Uuid>,
+    /// An http or https link to what comes with it.
+    pub attachment_url: Option<String>,
+    /// Whom it mentions.
+    pub mentions: Option<Vec<Uuid>>,
+}
+
+/// What changes in a message.
+#[derive(Debug, Object, Deserialize)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MessageEdit {
+    /// The new text.
+    pub text: String,
+    /// Whom it mentions now; absent: as before.
+    pub mentions: Option<Vec<Uuid>>,
+}
+
+/// What sending answers.
+#[derive(ApiResponse)]
+pub enum SendMessage {
+    /// The id was sent before: this is the stored message.
+    #[oai(status = 200)]
+    There(Json<Message>),
+    /// It was sent.
+    #[oai(status = 201)]
+    Sent(
+        Json<Message>,
+        /// Where it is now.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+/// What deleting answers.
+#[derive(ApiResponse)]
+pub enum DeletedMessage {
+    /// It is deleted.
+    #[oai(status = 204)]
+    Done,
+}
+
+page_of!(
+    /// A page of messages.
+    MessagePage,
+    Message
+);
+
+impl From<&Row> for Message {
+    fn from(row: &Row) -> Self {
+        Self {
+            id: row.get("id"),
+            chat_id: row.get("chat_id"),
+            seq: row.get("seq"),
+            rev: row.get("rev"),
+            kind: match row.get("kind") {
+                "assistant" => MessageKind::Assistant,
+                "system" => MessageKind::System,
+                _ => MessageKind::User,
+            },
+            sender_id: row.get("sender_id"),
+            sender_name: row.get("sender_name"),
+            text: row.get("text"),
+            reply_to_id: row.get("reply_to_id"),
+            attachment_url: row.get("attachment_url"),
+            mentions: row.get("mentions"),
+            created_at: row.get("created_at"),
+            edited_at: row.get("edited_at"),
+            pinned_at: row.get("pinned_at"),
+            deleted_at: row.get("deleted_at"),
+        }
+    }
+}
+
+fn position(message: &Message) -> String {
+    message.seq.to_string()
+}
+
+macro_rules! columns {
+    () => {
+        "m.id, m.chat_id, m.seq, m.rev, m.kind, m.sender_id, m.text, m.reply_to_id, m.attachment_url, m.mentions, \
+         m.created_at, m.edited_at, m.pinned_at, m.deleted_at"
+    };
+}
+
+/// A page of rows of `chat.messages` as `m`, with each sender's name looked up once.
+macro_rules! named_page {
+    ($page:expr, $order:literal) => {
+        concat!(
+            "with page as materialized (",
+            $page,
+            "),
+named as materialized (
+  select p.user_id, p.display_name
+  from (select distinct m.sender_id from page m) s
+  join chat.people p on p.chat_id = $1 and p.user_id = s.sender_id
+)
+select ",
+            columns!(),
+            ", n.display_name as sender_name
+from page m
+left join named n on n.user_id = m.sender_id
+order by m.seq ",
+            $order
+        )
+    };
+}
+
+const OLDER: &str = named_page!(
+    concat!("select ", columns!(), " from chat.messages m where m.chat_id = $1 and m.seq < $2 order by m.seq desc limit $3"),
+    "desc"
+);
+
+const NEWER: &str = named_page!(
+    concat!("select ", columns!(), " from chat.messages m where m.chat_id = $1 and m.seq > $2 order by m.seq limit $3"),
+    "asc"
+);
+
+const AROUND: &str = named_page!(
+    concat!(
+        "(select ",
+        columns!(),
+        " from chat.messages m
+  where m.chat_id = $1 and m.seq <= (select g.seq from chat.messages g where g.chat_id = $1 and g.id = $2)
+  order by m.seq desc limit $3)
+union all
+(select ",
+        columns!(),
+        " from chat.messages m
+  where m.chat_id = $1 and m.seq > (select g.seq from chat.messages g where g.chat_id = $1 and g.id = $2)
+  order by m.seq limit $4)"
+    ),
+    "desc"
+);
+
+const ONE: &str = named_page!(concat!("select ", columns!(), " from chat.messages m where m.chat_id = $1 and m.id = $2"), "desc");
+
+const ONE_OF_MINE: &str = named_page!(
+    concat!(
+        "select ",
+        columns!(),
+        " from chat.messages m
+  where m.chat_id = $1 and m.id = $2 and m.sender_id is not distinct from (select chat.uid()) and m.deleted_at is null"
+    ),
+    "desc"
+);
+
+const SEND: &str = concat!(
+    "insert into chat.messages as m (chat_id, id, text, mentions, reply_to_id, attachment_url)
+values ($1, $2, $3, $4, $5, $6)
+on conflict (chat_id, id) do nothing
+returning ",
+    columns!(),
+    ", (select u.display_name from chat.users u where u.id = (select chat.uid())) as sender_name"
+);
+
+const EDIT: &str = concat!(
+    "update chat.messages m
+set text = $3, mentions = coalesce($4, m.mentions)
+where m.chat_id = $1 and m.id = $2
+returning ",
+    columns!(),
+    ", (select u.display_name from chat.users u where u.id = (select chat.uid())) as sender_name"
+);
+
+const DELETE: &str = "select chat.delete_message($1, $2)";
+const EXPECT_READER: &str = "select chat.expect_reader($1)";
+const EXPECT_MESSAGE: &str = "select chat.expect_message($1, $2)";
+const EXPECT_FREE_ID: &str = "select chat.expect_free_id($1, $2)";

@@ -1,0 +1,65 @@
+//! The table of contents: what the server does, resource by resource.
+//!
+//! One file per resource: its `XxxApi`, its wire types and its SQL side by side. A handler takes who asks as an argument, hands
+//! one statement to [`crate::db`] and turns rows into JSON. Whether they may is Postgres' answer: see `sql/policies.md`.
+//!
+//! | file | operations |
+//! |---|---|
+//! | [`users`] | the directory, one user, me |
+//! | [`friends`] | friends and requests: list, ask or accept, end |
+//! | [`blocks`] | blocks: list, block, unblock |
+//! | [`chats`] | mine, one, make, change, join, leave or delete |
+//! | [`participants`] | who is in a chat: list, add or change role, remove; how far one has read |
+//! | [`events`] | an event's chats, for the host application |
+//! | [`messages`] | list, send, get, edit, delete |
+
+pub mod blocks;
+pub mod body;
+pub mod caller;
+pub mod chats;
+pub mod document;
+pub mod events;
+pub mod friends;
+pub mod messages;
+pub mod participants;
+pub mod users;
+
+use poem_openapi::Tags;
+
+use crate::db::Db;
+
+/// How the document groups the operations.
+#[derive(Tags)]
+#[oai(rename_all = "camelCase")]
+pub enum Tag {
+    /// People: the directory and oneself.
+    Users,
+    /// Friendships, requests for them, and blocks.
+    Friends,
+    /// Chats of all types: direct, groups, rooms, events.
+    Chats,
+    /// Who is in a chat, and how far they have read.
+    Participants,
+    /// What is said.
+    Messages,
+}
+
+/// Every resource.
+pub type Apis = (
+    users::UsersApi,
+    (friends::FriendsApi, blocks::BlocksApi),
+    (chats::ChatsApi, events::EventsApi),
+    participants::ParticipantsApi,
+    messages::MessagesApi,
+);
+
+/// Every resource, over one database.
+pub fn all(db: &Db) -> Apis {
+    (
+        users::UsersApi { db: db.clone() },
+        (friends::FriendsApi { db: db.clone() }, blocks::BlocksApi { db: db.clone() }),
+        (chats::ChatsApi { db: db.clone() }, events::EventsApi { db: db.clone() }),
+        participants::ParticipantsApi { db: db.clone() },
+        messages::MessagesApi { db: db.clone() },
+    )
+}

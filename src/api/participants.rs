@@ -1,0 +1,231 @@
+//! Participants: who is in a chat, and how far they have read.
+//!
+//! Tables: `chat.participants`, `chat.people`, `chat.read_markers`. Rules: participants.1 to participants.11, reads.1 to reads.4.
+//! Statuses: 403 for who may not, 404 for no such chat or person, 409 for the last owner.
+
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::Deserialize;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::Tag;
+use super::body::Body;
+use super::caller::Caller;
+use super::chats::Role;
+use crate::db::Db;
+use crate::error::{ApiError, fault};
+use crate::wire::{Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::{page_of, params};
+
+pub struct ParticipantsApi {
+    pub db: Db,
+}
+
+#[OpenApi(tag = "Tag::Participants")]
+impl ParticipantsApi {
+    /// List who is in a chat
+    #[oai(path = "/chats/:chatId/participants", method = "get", operation_id = "listParticipants")]
+    async fn list_participants(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+        /// Where to go on: `nextCursor` or `prevCursor` of a page.
+        cursor: Query<Option<Cursor>>,
+        /// How many at most.
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
+        limit: Query<Option<u32>>,
+    ) -> Result<Json<ParticipantPage>, ApiError> {
+        let limit = limit.unwrap_or(PAGE_DEFAULT);
+        let (at, id, sql) = match cursor.as_ref() {
+            None => (None, None, OLDER),
+            Some(cursor) => {
+                let (at, id) = crate::wire::moment_and_id(cursor)?;
+                (Some(at), Some(id), if cursor.direction == Direction::Older { OLDER } else { NEWER })
+            }
+        };
+        let rows = self.db.read(&caller, sql, params![chat_id.0, at, id, i64::from(limit) + 1]).await?;
+        if rows.is_empty() {
+            self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
+        }
+        let people: Vec<Participant> = rows.iter().map(Participant::from).collect();
+        let page = Page::cut(people, limit, cursor.as_ref(), |p| crate::wire::moment_key(p.joined_at, p.user_id));
+        Ok(Json(page.into()))
+    }
+
+    /// Add someone to a chat, or change their role
+    #[oai(path = "/chats/:chatId/participants/:userId", method = "put", operation_id = "putParticipant")]
+    async fn put_participant(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+        /// Whom.
+        #[oai(name = "userId")]
+        user_id: Path<Uuid>,
+        participant: Body<ParticipantChange>,
+    ) -> Result<Json<Participant>, ApiError> {
+        let role = participant.0.role.map(Role::as_str);
+        self.db.write_to(chat_id.0, &caller, PUT, params![chat_id.0, user_id.0, role]).await?;
+        let rows = self.db.read(&caller, ONE, params![chat_id.0, user_id.0]).await?;
+        rows.first().map(|row| Json(row.into())).ok_or_else(|| fault("a participant just written cannot be read"))
+    }
+
+    /// Remove someone from a chat, or leave it
+    #[oai(path = "/chats/:chatId/participants/:userId", method = "delete", operation_id = "deleteParticipant")]
+    async fn delete_participant(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+        /// Whom.
+        #[oai(name = "userId")]
+        user_id: Path<Uuid>,
+    ) -> Result<DeletedParticipant, ApiError> {
+        if self.db.write_to(chat_id.0, &caller, REMOVE, params![chat_id.0, user_id.0]).await?.is_empty()
+            && self.db.read(&caller, HAS_LEFT, params![chat_id.0, user_id.0]).await?.is_empty()
+        {
+            self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
+        }
+        Ok(DeletedParticipant::Done)
+    }
+
+    /// Mark how far one has read
+    ///
+    /// Never goes back, nor past the last message: the answer says where the marker stands.
+    #[oai(path = "/chats/:chatId/read", method = "put", operation_id = "markRead")]
+    async fn mark_read(
+        &self,
+        caller: Caller,
+        /// The chat.
+        #[oai(name = "chatId")]
+        chat_id: Path<Uuid>,
+        marker: Body<ReadMarker>,
+    ) -> Result<Json<ReadMarker>, ApiError> {
+        let rows = self.db.write(&caller, MARK_READ, params![chat_id.0, marker.0.seq]).await?;
+        let row = rows.first().ok_or_else(|| fault("a read marker just written cannot be read"))?;
+        Ok(Json(ReadMarker { seq: row.get("seq") }))
+    }
+}
+
+/// Someone in a chat.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct Participant {
+    /// Who.
+    pub user_id: Uuid,
+    /// What they are called.
+    pub name: String,
+    /// A picture.
+    pub avatar_url: Option<String>,
+    /// What they are in the chat.
+    pub role: Role,
+    /// When they came.
+    pub joined_at: Timestamp,
+    /// The `seq` of the message up to which they have read; 0: nothing yet.
+    pub last_read_seq: i64,
+}
+
+/// What someone is to be in a chat.
+#[derive(Debug, Object, Deserialize)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ParticipantChange {
+    /// Absent: a member, or as they are.
+    pub role: Option<Role>,
+}
+
+/// How far someone has read.
+#[derive(Debug, Object, Deserialize)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReadMarker {
+    /// The `seq` of a message.
+    pub seq: i64,
+}
+
+/// What removing answers.
+#[derive(ApiResponse)]
+pub enum DeletedParticipant {
+    /// They are not in the chat.
+    #[oai(status = 204)]
+    Done,
+}
+
+page_of!(
+    /// A page of participants, who came last first.
+    ParticipantPage,
+    Participant
+);
+
+impl From<&Row> for Participant {
+    fn from(row: &Row) -> Self {
+        Self {
+            user_id: row.get("user_id"),
+            name: row.get("name"),
+            avatar_url: row.get("avatar_url"),
+            role: Role::from_text(row.get("role")),
+            joined_at: row.get("joined_at"),
+            last_read_seq: row.get("last_read_seq"),
+        }
+    }
+}
+
+macro_rules! participants {
+    ($rest:literal) => {
+        concat!(
+            "
+select p.user_id, p.display_name as name, p.avatar_url, p.role, p.joined_at, coalesce(r.seq, 0) as last_read_seq
+from chat.people p
+left join chat.read_markers r on r.chat_id = p.chat_id and r.user_id = p.user_id
+where p.chat_id = $1
+  and p.left_at is null
+",
+            $rest
+        )
+    };
+}
+
+const OLDER: &str = participants!(
+    "  and ($2::timestamptz is null or (p.joined_at, p.user_id) < ($2, $3::uuid))
+order by p.joined_at desc, p.user_id desc
+limit $4"
+);
+
+const NEWER: &str = participants!(
+    "  and (p.joined_at, p.user_id) > ($2::timestamptz, $3::uuid)
+order by p.joined_at, p.user_id
+limit $4"
+);
+
+const ONE: &str = participants!("  and p.user_id = $2");
+
+const PUT: &str = "
+insert into chat.participants as p (chat_id, user_id, role)
+values ($1, $2, coalesce($3, 'member'))
+on conflict (chat_id, user_id) do update
+set left_at = null, role = coalesce($3, p.role)";
+
+const REMOVE: &str = "
+update chat.participants p
+set left_at = clock_timestamp()
+where p.chat_id = $1 and p.user_id = $2 and p.left_at is null
+returning p.user_id";
+
+const HAS_LEFT: &str = "
+select p.user_id
+from chat.participants p
+where p.chat_id = $1 and p.user_id = $2 and p.left_at is not null";
+
+const MARK_READ: &str = "
+insert into chat.read_markers (chat_id, seq)
+values ($1, $2)
+on conflict (chat_id, user_id) do update set seq = excluded.seq
+returning seq";
+
+const EXPECT_READER: &str = "select chat.expect_reader($1)";

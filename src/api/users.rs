@@ -1,0 +1,161 @@
+//! People: the directory, one user, me.
+//!
+//! Tables: `chat.users`. Rules: users.1 (who sees whom). Statuses: 404 for who does not exist or is not known to the caller.
+
+use poem_openapi::param::{Path, Query};
+use poem_openapi::payload::Json;
+use poem_openapi::{Enum, Object, OpenApi};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::Tag;
+use super::caller::Caller;
+use crate::db::Db;
+use crate::error::{ApiError, Problem};
+use crate::wire::{Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::{page_of, params};
+
+pub struct UsersApi {
+    pub db: Db,
+}
+
+#[OpenApi(tag = "Tag::Users")]
+impl UsersApi {
+    /// List the people one knows
+    ///
+    /// Friends and who shares a chat with the caller, or everyone when the setting `directory` says so, newest first.
+    #[oai(path = "/users", method = "get", operation_id = "listUsers")]
+    async fn list_users(
+        &self,
+        caller: Caller,
+        /// Only people whose display name or username contains this.
+        #[oai(validator(min_length = 1, max_length = 100))]
+        query: Query<Option<String>>,
+        /// Only these people: at most 200 ids, separated by commas.
+        #[oai(explode = false, validator(max_items = 200))]
+        ids: Query<Option<Vec<Uuid>>>,
+        /// Where to go on: `nextCursor` or `prevCursor` of a page.
+        cursor: Query<Option<Cursor>>,
+        /// How many at most.
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
+        limit: Query<Option<u32>>,
+    ) -> Result<Json<UserPage>, ApiError> {
+        let limit = limit.unwrap_or(PAGE_DEFAULT);
+        let (at, id, sql) = match cursor.as_ref() {
+            None => (None, None, OLDER),
+            Some(cursor) => {
+                let (at, id) = crate::wire::moment_and_id(cursor)?;
+                (Some(at), Some(id), if cursor.direction == Direction::Older { OLDER } else { NEWER })
+            }
+        };
+        let rows = self.db.read(&caller, sql, params![query.0, ids.0, at, id, i64::from(limit) + 1]).await?;
+        let users: Vec<User> = rows.iter().map(User::from).collect();
+        let page = Page::cut(users, limit, cursor.as_ref(), |user| crate::wire::moment_key(user.created_at, user.id));
+        Ok(Json(page.into()))
+    }
+
+    /// Get oneself
+    #[oai(path = "/users/me", method = "get", operation_id = "getMe")]
+    async fn get_me(&self, caller: Caller) -> Result<Json<User>, ApiError> {
+        let rows = self.db.read(&caller, ME, params![]).await?;
+        rows.first().map(|row| Json(row.into())).ok_or_else(|| not_found("this token is nobody's: it has no sub"))
+    }
+
+    /// Get someone
+    #[oai(path = "/users/:userId", method = "get", operation_id = "getUser")]
+    async fn get_user(
+        &self,
+        caller: Caller,
+        /// Whom.
+        #[oai(name = "userId")]
+        user_id: Path<Uuid>,
+    ) -> Result<Json<User>, ApiError> {
+        let rows = self.db.read(&caller, ONE, params![user_id.0]).await?;
+        rows.first().map(|row| Json(row.into())).ok_or_else(|| not_found("there is nobody with this id whom the caller knows"))
+    }
+}
+
+/// Someone.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub struct User {
+    /// The `sub` of their tokens.
+    pub id: Uuid,
+    /// Their handle, once they claimed one.
+    pub username: Option<String>,
+    /// What they are called. It identifies nobody.
+    pub display_name: String,
+    /// What they are.
+    pub kind: UserKind,
+    /// A picture.
+    pub avatar_url: Option<String>,
+    /// When they were first seen.
+    pub created_at: Timestamp,
+    /// When they were last active, to a few minutes; absent for who never came.
+    pub last_active_at: Option<Timestamp>,
+}
+
+/// What someone is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "camelCase")]
+pub enum UserKind {
+    Member,
+    Guest,
+    Assistant,
+}
+
+page_of!(
+    /// A page of people.
+    UserPage,
+    User
+);
+
+impl From<&Row> for User {
+    fn from(row: &Row) -> Self {
+        Self {
+            id: row.get("id"),
+            username: row.get("username"),
+            display_name: row.get("display_name"),
+            kind: match row.get("kind") {
+                "guest" => UserKind::Guest,
+                "assistant" => UserKind::Assistant,
+                _ => UserKind::Member,
+            },
+            avatar_url: row.get("avatar_url"),
+            created_at: row.get("created_at"),
+            last_active_at: row.get("last_active_at"),
+        }
+    }
+}
+
+fn not_found(detail: &str) -> ApiError {
+    Problem::new(poem::http::StatusCode::NOT_FOUND, "user_not_found", detail).into()
+}
+
+const OLDER: &str = "
+select u.id, u.username, u.display_name, u.kind, u.avatar_url, u.created_at, u.last_active_at
+from chat.users u
+where ($1::text is null or strpos(lower(u.display_name), lower($1)) > 0 or strpos(u.username, lower($1)) > 0)
+  and ($2::uuid[] is null or u.id = any ($2))
+  and ($3::timestamptz is null or (u.created_at, u.id) < ($3, $4::uuid))
+order by u.created_at desc, u.id desc
+limit $5";
+
+const NEWER: &str = "
+select u.id, u.username, u.display_name, u.kind, u.avatar_url, u.created_at, u.last_active_at
+from chat.users u
+where ($1::text is null or strpos(lower(u.display_name), lower($1)) > 0 or strpos(u.username, lower($1)) > 0)
+  and ($2::uuid[] is null or u.id = any ($2))
+  and (u.created_at, u.id) > ($3::timestamptz, $4::uuid)
+order by u.created_at, u.id
+limit $5";
+
+const ME: &str = "
+select u.id, u.username, u.display_name, u.kind, u.avatar_url, u.created_at, u.last_active_at
+from chat.users u
+where u.id = (select chat.uid())";
+
+const ONE: &str = "
+select u.id, u.username, u.display_name, u.kind, u.avatar_url, u.created_at, u.last_active_at
+from chat.users u
+where u.id = $1";

@@ -1,0 +1,126 @@
+//! Every path of the server, and what stands in front of all of them.
+
+use poem::endpoint::BoxEndpoint;
+use poem::http::{HeaderName, Method, header};
+use poem::middleware::{AddData, CatchPanic, Compression, Cors};
+use poem::{Body, Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Middleware, Request, Response, Route, get};
+
+use crate::api;
+use crate::api::caller::Gate;
+use crate::auth::Authenticator;
+use crate::db::Db;
+use crate::operations::{self, Figures, Observe, REQUEST_ID};
+use crate::web::{self, PublicUrl};
+
+/// The longest body that is read, in bytes: the longest text that `chat.settings.text_max` allows, escaped, and room to spare.
+const BODY_MAX: usize = 1 << 20;
+/// How long a browser may remember what CORS allows, in seconds.
+const CORS_MAX_AGE: i32 = 600;
+
+/// All of it, as one endpoint.
+pub fn routes(
+    db: &Db,
+    authenticator: Authenticator,
+    url: &str,
+    origins: &[String],
+    figures: Figures,
+) -> BoxEndpoint<'static, Response> {
+    let service = api::document::service(api::all(db));
+    let document = api::document::document(&service);
+    let docs = service.scalar();
+    Route::new()
+        .at("/healthz", get(operations::healthz))
+        .at("/readyz", get(operations::readyz))
+        .at("/metrics", get(operations::metrics))
+        .at("/openapi.json", get(poem::endpoint::make_sync(move |_| document.clone().with_content_type("application/json"))))
+        .nest("/docs", docs)
+        .nest("/", Front { home: get(web::home).map_to_response(), rest: service.into_endpoint().map_to_response() })
+        .with(LimitBody)
+        .with(CatchPanic::new().with_handler(|_| crate::error::fault("a handler panicked").into_response()))
+        .with(AddData::new(db.clone()))
+        .with(AddData::new(Gate::new(authenticator, db.clone())))
+        .with(AddData::new(PublicUrl(url.to_owned())))
+        .with(AddData::new(figures.clone()))
+        .with(Observe(figures))
+        .with(Compression::new())
+        .with(cors(url, origins))
+        .map_to_response()
+        .boxed()
+}
+
+fn cors(url: &str, origins: &[String]) -> Cors {
+    let (own, listed) = (url.trim_end_matches('/').to_owned(), origins.to_vec());
+    Cors::new()
+        .allow_origins_fn(move |origin| {
+            if listed.is_empty() { origin == own || is_local(origin) } else { listed.iter().any(|o| o == "*" || o == origin) }
+        })
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH, HeaderName::from_static("apikey")])
+        .expose_headers([header::LOCATION, header::RETRY_AFTER, header::ETAG, REQUEST_ID])
+        .allow_credentials(false)
+        .max_age(CORS_MAX_AGE)
+}
+
+/// Whether an origin is a page of this machine, whatever its port.
+fn is_local(origin: &str) -> bool {
+    let Some(rest) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else { return false };
+    let host = match rest.strip_prefix('[') {
+        Some(v6) => v6.split(']').next(),
+        None => rest.split(':').next(),
+    };
+    matches!(host, Some("localhost" | "127.0.0.1" | "::1"))
+}
+
+/// The root's own page, in front of everything that is nested under it: a route would take one for the other.
+struct Front<H, R> {
+    home: H,
+    rest: R,
+}
+
+impl<H: Endpoint<Output = Response>, R: Endpoint<Output = Response>> Endpoint for Front<H, R> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        if request.uri().path() == "/" { self.home.call(request).await } else { self.rest.call(request).await }
+    }
+}
+
+/// Reads bodies up to [`BODY_MAX`] and refuses longer ones, whether they say their length or not.
+struct LimitBody;
+
+impl<E: Endpoint> Middleware<E> for LimitBody {
+    type Output = Limited<E>;
+
+    fn transform(&self, endpoint: E) -> Limited<E> {
+        Limited(endpoint)
+    }
+}
+
+struct Limited<E>(E);
+
+impl<E: Endpoint> Endpoint for Limited<E> {
+    type Output = E::Output;
+
+    async fn call(&self, mut request: Request) -> poem::Result<E::Output> {
+        let bytes = request.take_body().into_bytes_limit(BODY_MAX).await?;
+        request.set_body(Body::from_bytes(bytes));
+        self.0.call(request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn pages_of_this_machine_are_local_and_no_others() {
+        for origin in ["http://localhost", "http://localhost:3000", "https://127.0.0.1:8443", "http://[::1]:5173"] {
+            assert!(is_local(origin), "{origin}");
+        }
+        for origin in
+            ["http://localhost.example.com", "https://example.com", "null", "file://localhost", "http://127.0.0.1.example.com:80"]
+        {
+            assert!(!is_local(origin), "{origin}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The commands. Each is a few lines over what the library does; what they print is for people, logs go to standard error.
+
+mod psql;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
+
+use crate::app::{App, Database, development_secret};
+use crate::auth::{self, NewToken, Role};
+use crate::config::{Cli, Command, LogFormat, ProcessSettings, Settings, TokenArgs, TokenRole};
+use crate::db::Db;
+use crate::dsn::Dsn;
+use crate::{api, check};
+
+/// The namespace of the development users' ids: UUIDv5 of a name in it.
+const DEVELOPMENT_USERS: Uuid = Uuid::from_u128(0x7461_626c_6574_4c6b_8000_6465_7675_7372);
+
+/// Runs a command.
+///
+/// # Errors
+/// Whatever keeps it from doing what it says; the message is for a person.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    start_log(&cli.settings.process)?;
+    let settings = cli.settings;
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(&settings).await,
+        Command::Migrate => migrate(&settings).await,
+        Command::Token(arguments) => {
+            println!("{}", token(&settings, &arguments)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Openapi => {
+            print!("{}", openapi()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Schema { what } => schema(&settings, what).await,
+        Command::Check => check::run(&settings).await,
+        Command::Psql(arguments) => psql::run(&settings, &arguments).await,
+    }
+}
+
+async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
+    // before anything starts, so that a signal during the start is not lost
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let app = tokio::select! {
+        app = App::start(settings) => app?,
+        _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
+        _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+    };
+    print!("{}", welcome(&app)?);
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    }
+    app.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a person needs to know to make the first call.
+fn welcome(app: &App) -> anyhow::Result<String> {
+    let url = app.url();
+    let mut text = format!("\nTabletalk serves on {url}   (documents: {url}/docs)\n");
+    if let Some(data) = app.database().data() {
+        text += &format!("Its data is in {}\n", data.display());
+    }
+    if let Some(secret) = app.development_secret() {
+        let token = development_token(&secret.0, &TokenArgs::default())?;
+        text += &format!(
+            "\nA first user, alice, with a development token:\n\n  curl {url}/users/me -H 'authorization: Bearer {token}'\n\n\
+             More of them: tabletalk token bob\n"
+        );
+    }
+    text += "\nCtrl-C stops it.\n";
+    Ok(text)
+}
+
+async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let database = Database::open(&settings.database).await?;
+    let migrated = database.migrate().await;
+    database.close().await?;
+    migrated?;
+    println!("the database is up to date");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn schema(settings: &Settings, what: crate::config::SchemaPage) -> anyhow::Result<ExitCode> {
+    let database = Database::open(&settings.database).await?;
+    let page = crate::schema::page(&database, what).await;
+    database.close().await?;
+    print!("{}", page?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn token(settings: &Settings, arguments: &TokenArgs) -> anyhow::Result<String> {
+    let secret =
+        match (&settings.tokens.jwt_secret, settings.tokens.names_an_issuer() || settings.database.database_url.is_some()) {
+            (Some(secret), _) => secret.clone(),
+            (None, false) => {
+                let data = settings.database.data_folder();
+                std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+                development_secret(&data)?.0
+            }
+            (None, true) => bail!("a development token is signed with JWT_SECRET, which is not set"),
+        };
+    let mut new = new_token(arguments);
+    new.audience.clone_from(&settings.tokens.jwt_audience);
+    new.issuer.clone_from(&settings.tokens.jwt_issuer);
+    Ok(auth::mint(&secret, &new)?)
+}
+
+fn development_token(secret: &str, arguments: &TokenArgs) -> anyhow::Result<String> {
+    Ok(auth::mint(secret, &new_token(arguments))?)
+}
+
+fn new_token(arguments: &TokenArgs) -> NewToken {
+    let role = match arguments.role {
+        TokenRole::Anon => Role::Anon,
+        TokenRole::Authenticated => Role::Authenticated,
+        TokenRole::ServiceRole => Role::ServiceRole,
+    };
+    let is_user = role == Role::Authenticated;
+    NewToken {
+        subject: is_user.then(|| user_id(&arguments.who).to_string()),
+        name: (is_user && arguments.who.parse::<Uuid>().is_err()).then(|| arguments.who.clone()),
+        lifetime: time::Duration::hours(arguments.hours.into()),
+        admin: arguments.admin,
+        ..NewToken::of(role)
+    }
+}
+
+/// The id of a development user: a UUID is itself, any other name has one of its own, always the same.
+pub fn user_id(who: &str) -> Uuid {
+    who.parse().unwrap_or_else(|_| Uuid::new_v5(&DEVELOPMENT_USERS, who.as_bytes()))
+}
+
+/// The OpenAPI document. Needs no database: the pool behind it is never asked.
+///
+/// # Errors
+/// When the pool cannot be built.
+pub fn openapi() -> anyhow::Result<String> {
+    let nowhere = Db::new(&Dsn::from_config(tokio_postgres::Config::new()), 1)?;
+    Ok(api::document::document(&api::document::service(api::all(&nowhere))))
+}
+
+fn start_log(settings: &ProcessSettings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.log).context("TABLETALK_LOG is not a filter")?;
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

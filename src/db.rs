@@ -1,0 +1,302 @@
+//! The one way into the database: a request's statement, run as the role of its token.
+//!
+//! A request is one flush of pipelined messages: BEGIN, role and claims and lock, the statement, COMMIT. It fails closed:
+//! the pool's connections run as `chat_api`, which may do nothing itself, so a statement that slipped out of its envelope
+//! would end in 42501. Nothing else in this crate says BEGIN or names a role.
+//!
+//! This file knows nothing of chats, except that a write to one takes that chat's lock first. Errors go to [`crate::error`].
+
+mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
+use uuid::Uuid;
+
+use crate::auth::Identity;
+use crate::dsn::Dsn;
+
+use queue::{Queues, Turn};
+
+/// How long a request waits for a connection of the pool.
+const POOL_WAIT: Duration = Duration::from_secs(5);
+/// How long making a connection may take.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// How long a statement waits for a chat's lock, in Postgres' notation.
+const LOCK_TIMEOUT: &str = "5s";
+/// How long a statement may run, in Postgres' notation.
+const STATEMENT_TIMEOUT: &str = "15s";
+/// How often a request that Postgres chose as the victim of a deadlock is tried again.
+const DEADLOCK_RETRIES: usize = 2;
+
+const BEGIN: &str = "begin isolation level read committed";
+const BEGIN_READ_ONLY: &str = "begin isolation level read committed read only";
+// Local to the transaction, all of it. READ COMMITTED is spelt out above because a database may default otherwise.
+const ENTER: &str = "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true), \
+                     set_config('statement_timeout', $3, true), set_config('lock_timeout', $4, true), \
+                     set_config('chat.hints_to', 'server', true), set_config('chat.hints', '', true)";
+// The lock comes after the claims, which say whether a stranger asks, and before the statement, whose snapshot must be younger.
+const ENTER_LOCKED: &str = "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true), \
+                            set_config('statement_timeout', $3, true), set_config('lock_timeout', $4, true), \
+                            set_config('chat.hints_to', 'server', true), set_config('chat.hints', '', true), \
+                            chat_private.lock_chat($5)";
+const COMMIT: &str = "commit";
+
+/// A statement's parameter, owned: a request that nobody waits for any more still runs to its end.
+pub type Param = Box<dyn ToSql + Send + Sync>;
+
+/// The parameters of a statement: `params![chat_id, text]`.
+#[macro_export]
+macro_rules! params {
+    ($($value:expr),* $(,)?) => { vec![$(Box::new($value) as $crate::db::Param),*] };
+}
+
+/// Why a statement gave no rows to use.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// Postgres answered, and said no.
+    #[error("{0}")]
+    Refused(Box<tokio_postgres::error::DbError>),
+    /// Postgres did not answer, or there was no connection to ask it over.
+    #[error("the database is away: {0}")]
+    Away(String),
+    /// Too many are waiting to write to this chat.
+    #[error("too many are waiting to write to this chat")]
+    Crowded,
+    /// A value could not be sent, or an answer not be read: a fault of this program.
+    #[error("{0}")]
+    Fault(String),
+}
+
+impl From<tokio_postgres::Error> for DbError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(refusal) => Self::Refused(Box::new(refusal.clone())),
+            None if error.is_closed() || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>()) => {
+                Self::Away(error.to_string())
+            }
+            None => Self::Fault(error.to_string()),
+        }
+    }
+}
+
+impl From<PoolError> for DbError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => Self::Away(error.to_string()),
+            other => Self::Away(other.to_string()),
+        }
+    }
+}
+
+impl DbError {
+    fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.code()),
+            _ => None,
+        }
+    }
+}
+
+/// The pool, and the queues in front of it. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool,
+    queues: Arc<Queues>,
+}
+
+/// What a request does to the database besides its statement.
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    Write { lock: Option<Uuid> },
+}
+
+impl Db {
+    /// A pool of at most `size` connections, made as they are needed.
+    ///
+    /// `dsn` logs in as `chat_api`, or as a login that may become it.
+    ///
+    /// # Errors
+    /// When the pool cannot be built; a database that is away is no error here.
+    pub fn new(dsn: &Dsn, size: usize) -> Result<Self, deadpool_postgres::BuildError> {
+        let mut config = dsn.config().clone();
+        if config.get_application_name().is_none() {
+            config.application_name("tabletalk");
+        }
+        let manager = Manager::from_config(config, dsn.tls(), ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let become_api = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+            Box::pin(async move { client.batch_execute("set role chat_api").await.map_err(HookError::Backend) })
+        });
+        let pool = Pool::builder(manager)
+            .max_size(size)
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .timeouts(Timeouts { wait: Some(POOL_WAIT), create: Some(CONNECT_WAIT), recycle: Some(CONNECT_WAIT) })
+            .post_create(become_api)
+            .build()?;
+        Ok(Self { pool, queues: Arc::new(Queues::default()) })
+    }
+
+    /// Runs a statement that reads, as `who`.
+    ///
+    /// # Errors
+    /// [`DbError`], when there are no rows to answer with: an empty answer is none.
+    pub async fn read(&self, who: &Identity, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        self.run(who, Access::Read, None, sql, params).await
+    }
+
+    /// Runs a statement that writes, as `who`, to no chat or to one that does not exist yet.
+    ///
+    /// # Errors
+    /// [`DbError`]; nothing was changed then, unless the connection was lost while it committed.
+    pub async fn write(&self, who: &Identity, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        self.run(who, Access::Write { lock: None }, None, sql, params).await
+    }
+
+    /// Runs a statement that writes to one chat, as `who`, under that chat's lock.
+    ///
+    /// # Errors
+    /// [`DbError`]; nothing was changed then, unless the connection was lost while it committed.
+    pub async fn write_to(&self, chat: Uuid, who: &Identity, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        // here and not on a connection: a busy chat slows itself down, not the others
+        let turn = self.queues.turn(chat).await.ok_or(DbError::Crowded)?;
+        self.run(who, Access::Write { lock: Some(chat) }, Some(turn), sql, params).await
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`DbError::Away`], with the reason.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        let connection = self.pool.get().await?;
+        connection.simple_query("select 1").await?;
+        Ok(())
+    }
+
+    /// How many connections there are, how many of them are idle, and how many requests wait for one.
+    pub fn connections(&self) -> (usize, usize, usize) {
+        let status = self.pool.status();
+        (status.size, status.available, status.waiting)
+    }
+
+    /// Closes the pool: whoever asks from now on is refused.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+
+    async fn run(
+        &self,
+        who: &Identity,
+        access: Access,
+        turn: Option<Turn>,
+        sql: &'static str,
+        params: Vec<Param>,
+    ) -> Result<Vec<Row>, DbError> {
+        let envelope = Envelope { role: who.role.as_str(), claims: Arc::clone(&who.claims), access, sql, params };
+        let pool = self.pool.clone();
+        // A task of its own: a client that hangs up does not leave a connection half-way through a transaction. The task
+        // gives it back when every answer is there.
+        let task = tokio::spawn(async move {
+            let _turn = turn;
+            let mut tries = 0;
+            loop {
+                let connection = pool.get().await?;
+                match envelope.send(connection).await {
+                    Err(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) && tries < DEADLOCK_RETRIES => {
+                        tries += 1
+                    }
+                    result => return result,
+                }
+            }
+        });
+        task.await.unwrap_or_else(|panic| Err(DbError::Fault(panic.to_string())))
+    }
+}
+
+/// One request's transaction.
+struct Envelope {
+    role: &'static str,
+    claims: Arc<str>,
+    access: Access,
+    sql: &'static str,
+    params: Vec<Param>,
+}
+
+impl Envelope {
+    async fn send(&self, connection: Object) -> Result<Vec<Row>, DbError> {
+        match self.flush(&connection).await {
+            Err(Failure::InStatement(error)) => Err(error),
+            Err(Failure::OfEnvelope(error)) => {
+                // never back into the pool: what state it is in is anybody's guess
+                drop(Object::take(connection));
+                Err(error)
+            }
+            Ok(rows) => Ok(rows),
+        }
+    }
+
+    async fn flush(&self, connection: &Object) -> Result<Vec<Row>, Failure> {
+        let lock = match self.access {
+            Access::Write { lock } => lock,
+            Access::Read => None,
+        };
+        let begin = match self.access {
+            Access::Read => BEGIN_READ_ONLY,
+            Access::Write { .. } => BEGIN,
+        };
+        // Prepared before anything is sent: a statement that had to be prepared on the way would arrive after COMMIT. One
+        // plan per role, hence the comment: a prepared statement shared by roles is planned anew at each change of role.
+        let enter = prepare(connection, if lock.is_some() { ENTER_LOCKED } else { ENTER }, "").await?;
+        let statement = prepare(connection, self.sql, self.role).await?;
+
+        let claims: &str = &self.claims;
+        let mut entering: Vec<&(dyn ToSql + Sync)> = vec![&self.role, &claims, &STATEMENT_TIMEOUT, &LOCK_TIMEOUT];
+        if let Some(chat) = &lock {
+            entering.push(chat);
+        }
+        let params: Vec<&(dyn ToSql + Sync)> = self.params.iter().map(|p| p.as_ref() as &(dyn ToSql + Sync)).collect();
+
+        // Polled in this order, so sent in this order; the first poll sends everything.
+        let (begun, entered, rows, committed) = tokio::join!(
+            biased;
+            connection.batch_execute(begin),
+            connection.query(&enter, &entering),
+            connection.query(&statement, &params),
+            connection.batch_execute(COMMIT),
+        );
+        // COMMIT of a failed transaction is no error to Postgres, so every answer counts, the earliest first.
+        begun.map_err(|error| Failure::OfEnvelope(error.into()))?;
+        match entered {
+            // a lock not had in time is an answer like any other
+            Err(error) if error.as_db_error().is_some() => return Err(Failure::InStatement(error.into())),
+            Err(error) => return Err(Failure::OfEnvelope(error.into())),
+            Ok(_) => {}
+        }
+        let rows = rows.map_err(|error| match DbError::from(error) {
+            refused @ DbError::Refused(_) => Failure::InStatement(refused),
+            other => Failure::OfEnvelope(other),
+        })?;
+        committed.map_err(|error| Failure::OfEnvelope(error.into()))?;
+        Ok(rows)
+    }
+}
+
+enum Failure {
+    /// The transaction ended in order, without effect.
+    InStatement(DbError),
+    /// Something around the statement went wrong; the connection is not to be trusted.
+    OfEnvelope(DbError),
+}
+
+async fn prepare(connection: &Object, sql: &str, role: &str) -> Result<Statement, Failure> {
+    let result = if role.is_empty() {
+        connection.prepare_cached(sql).await
+    } else {
+        connection.prepare_cached(&format!("/* {role} */ {sql}")).await
+    };
+    result.map_err(|error| Failure::OfEnvelope(error.into()))
+}

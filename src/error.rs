@@ -1,0 +1,235 @@
+//! What a caller is told when something does not work: RFC 9457 problem documents.
+//!
+//! A refusal by a rule arrives from Postgres with the rule's status in its SQLSTATE (PTnnn) or with the name of a constraint.
+//! This file passes it on; it names no rule itself.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use poem::http::StatusCode;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object};
+use tokio_postgres::error::SqlState;
+
+use crate::db::DbError;
+use crate::wire::BadCursor;
+
+/// How long a caller waits before asking again, in seconds, when the database is away or busy.
+const RETRY_AFTER_SECONDS: u32 = 2;
+
+/// What went wrong (RFC 9457).
+#[derive(Debug, Clone, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct Problem {
+    /// A URI for the kind of problem: `urn:tabletalk:problem:` and the code.
+    #[oai(rename = "type")]
+    pub kind: String,
+    /// What this kind of problem is: a broken rule's sentence.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is particular about this one.
+    pub detail: String,
+    /// A stable name to tell problems apart: a broken rule's name.
+    pub code: String,
+    /// The number of the broken rule, as in `messages.3`.
+    pub rule: Option<String>,
+    /// Where in the request it is, if that is known.
+    pub errors: Option<Vec<ProblemPart>>,
+}
+
+/// One part of a request that is wrong.
+#[derive(Debug, Clone, Object)]
+pub struct ProblemPart {
+    /// A JSON pointer into the body (RFC 6901), or the name of a parameter.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Every way in which an operation may fail.
+#[derive(Debug, ApiResponse)]
+pub enum ApiError {
+    /// The request could not be parsed, or does not fit the schema.
+    #[oai(status = 400, content_type = "application/problem+json")]
+    BadRequest(Json<Problem>),
+    /// There is no token, or it is not valid.
+    #[oai(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Json<Problem>),
+    /// A rule does not allow this.
+    #[oai(status = 403, content_type = "application/problem+json")]
+    Forbidden(Json<Problem>),
+    /// There is no such thing.
+    #[oai(status = 404, content_type = "application/problem+json")]
+    NotFound(Json<Problem>),
+    /// It conflicts with what is there.
+    #[oai(status = 409, content_type = "application/problem+json")]
+    Conflict(Json<Problem>),
+    /// The body is too long.
+    #[oai(status = 413, content_type = "application/problem+json")]
+    TooLarge(Json<Problem>),
+    /// The body is not JSON.
+    #[oai(status = 415, content_type = "application/problem+json")]
+    UnsupportedMediaType(Json<Problem>),
+    /// A value breaks a rule.
+    #[oai(status = 422, content_type = "application/problem+json")]
+    Unprocessable(Json<Problem>),
+    /// A fault of the server.
+    #[oai(status = 500, content_type = "application/problem+json")]
+    Internal(Json<Problem>),
+    /// The database is away or busy: ask again in a moment.
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Unavailable(
+        Json<Problem>,
+        /// Seconds to wait before asking again.
+        #[oai(header = "Retry-After")]
+        u32,
+    ),
+}
+
+impl Problem {
+    /// A problem that no rule of the database names.
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:tabletalk:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Problem").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: code.to_owned(),
+            rule: None,
+            errors: None,
+        }
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        let status = problem.status;
+        let body = Json(problem);
+        match status {
+            400 => Self::BadRequest(body),
+            401 => Self::Unauthorized(body),
+            403 => Self::Forbidden(body),
+            404 => Self::NotFound(body),
+            409 => Self::Conflict(body),
+            413 => Self::TooLarge(body),
+            415 => Self::UnsupportedMediaType(body),
+            503 => Self::Unavailable(body, RETRY_AFTER_SECONDS),
+            400..=499 => Self::Unprocessable(body),
+            _ => Self::Internal(body),
+        }
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Refused(refusal) => refused(&refusal),
+            DbError::Away(reason) => {
+                tracing::warn!(reason, "the database is away");
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database_is_away", "the database does not answer").into()
+            }
+            DbError::Crowded => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "chat_is_busy", "too many are writing to this chat right now")
+                    .into()
+            }
+            DbError::Fault(reason) => fault(&reason),
+        }
+    }
+}
+
+impl From<BadCursor> for ApiError {
+    fn from(error: BadCursor) -> Self {
+        invalid("cursor", &error.to_string())
+    }
+}
+
+/// A request that does not fit the schema in a way that the schema cannot say.
+pub fn invalid(pointer: &str, message: &str) -> ApiError {
+    let mut problem = Problem::new(StatusCode::BAD_REQUEST, "request_is_invalid", message);
+    problem.errors = Some(vec![ProblemPart { pointer: pointer.to_owned(), message: message.to_owned() }]);
+    problem.into()
+}
+
+/// A problem of the server's own making: the reason goes to the log, never to the caller.
+pub fn fault(reason: &str) -> ApiError {
+    tracing::error!(reason, "a request failed");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "something went wrong here; the log knows more").into()
+}
+
+fn refused(refusal: &tokio_postgres::error::DbError) -> ApiError {
+    let constraint = refusal.constraint().unwrap_or_default();
+    let rule = rule(constraint);
+    let Some(status) = rule.map(|r| r.status).or_else(|| status_of(refusal.code())) else {
+        return fault(&format!("{}: {}", refusal.code().code(), refusal.message()));
+    };
+    let mut problem = Problem::new(status, code_of(status), "");
+    // Postgres' own details quote values, so only those of our own refusals are passed on
+    let detail = refusal.detail().filter(|d| !d.is_empty() && refusal.code().code().starts_with("PT"));
+    if let Some(rule) = rule {
+        problem.kind = format!("urn:tabletalk:problem:{constraint}");
+        problem.code = constraint.to_owned();
+        problem.title.clone_from(&rule.sentence);
+        problem.rule = Some(rule.number.clone());
+        problem.detail = detail.unwrap_or(&rule.sentence).to_owned();
+    } else {
+        problem.detail = detail.unwrap_or(detail_of(status)).to_owned();
+    }
+    problem.into()
+}
+
+fn status_of(code: &SqlState) -> Option<StatusCode> {
+    let code = code.code();
+    match (code.get(..2)?, code) {
+        // PostgREST's convention: PTnnn is HTTP nnn
+        ("PT", _) => code[2..].parse().ok().and_then(|n: u16| StatusCode::from_u16(n).ok()),
+        (_, "23505" | "23P01") => Some(StatusCode::CONFLICT),
+        ("22" | "23", _) => Some(StatusCode::UNPROCESSABLE_ENTITY),
+        (_, "42501") => Some(StatusCode::FORBIDDEN),
+        // a lock or a statement that took too long, a deadlock, no room, or a server that goes down or is not up yet
+        (_, "55P03" | "57014" | "40P01" | "40001") => Some(StatusCode::SERVICE_UNAVAILABLE),
+        ("53" | "57" | "08", _) => Some(StatusCode::SERVICE_UNAVAILABLE),
+        _ => None,
+    }
+}
+
+fn code_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        403 => "not_allowed",
+        404 => "not_found",
+        409 => "conflict",
+        422 => "value_is_not_acceptable",
+        503 => "database_is_busy",
+        _ => "refused",
+    }
+}
+
+fn detail_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        403 => "the rules of the database do not allow this",
+        409 => "it is there already",
+        422 => "a value is not acceptable to the database",
+        503 => "the database could not answer in time",
+        _ => "the database refused this",
+    }
+}
+
+/// A row of `chat.rules`.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub number: String,
+    pub status: StatusCode,
+    pub sentence: String,
+}
+
+// The same in every database of this version, so once for the process.
+static RULES: OnceLock<HashMap<String, Rule>> = OnceLock::new();
+
+/// Makes the rules known by name, so that a broken constraint is answered with its sentence. The first call counts.
+pub fn learn_rules(rules: HashMap<String, Rule>) {
+    RULES.get_or_init(|| rules);
+}
+
+fn rule(name: &str) -> Option<&'static Rule> {
+    RULES.get()?.get(name)
+}

@@ -1,0 +1,192 @@
+//! Operations: is it alive, is it ready, what is it doing; and the log line and the figures of each request.
+//!
+//! A log line holds method, path, operation, status, duration and who asked. Never a body, a token or a query string.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use poem::http::{HeaderName, HeaderValue, StatusCode};
+use poem::web::Data;
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, handler};
+use poem_openapi::OperationId;
+use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use uuid::Uuid;
+
+use crate::api::caller::Subject;
+use crate::db::Db;
+use crate::error::{ApiError, Problem};
+
+/// The header that names a request, in its answer and in the log.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Upper bounds of the duration histogram's buckets, in seconds.
+const DURATIONS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
+
+/// Answers as long as the process runs.
+#[handler]
+pub fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Answers once the database does.
+#[handler]
+pub async fn readyz(Data(db): Data<&Db>) -> Result<&'static str, ApiError> {
+    db.ping().await?;
+    Ok("ready\n")
+}
+
+/// The figures, in the text format of Prometheus.
+#[handler]
+pub fn metrics(Data(db): Data<&Db>, Data(figures): Data<&Figures>) -> Response {
+    let (open, idle, waiting) = db.connections();
+    for (gauge, value) in [(&figures.0.open, open), (&figures.0.idle, idle), (&figures.0.waiting, waiting)] {
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    let encoder = TextEncoder::new();
+    let mut text = Vec::new();
+    match encoder.encode(&figures.0.registry.gather(), &mut text) {
+        Ok(()) => Response::builder().header(CONTENT_TYPE, encoder.format_type()).header(CACHE_CONTROL, "no-store").body(text),
+        Err(error) => crate::error::fault(&error.to_string()).into_response(),
+    }
+}
+
+/// What the server counts. Cheap to clone.
+#[derive(Clone)]
+pub struct Figures(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    open: IntGauge,
+    idle: IntGauge,
+    waiting: IntGauge,
+}
+
+impl Figures {
+    /// Figures at zero.
+    ///
+    /// # Errors
+    /// When a figure's name is not acceptable to Prometheus: a fault of this file.
+    pub fn new() -> prometheus::Result<Self> {
+        let inner = Inner {
+            registry: Registry::new(),
+            requests: IntCounterVec::new(Opts::new("tabletalk_requests_total", "Requests answered"), &["operation", "status"])?,
+            durations: HistogramVec::new(
+                HistogramOpts::new("tabletalk_request_duration_seconds", "Time from a request's head to its answer's")
+                    .buckets(DURATIONS.to_vec()),
+                &["operation"],
+            )?,
+            open: IntGauge::new("tabletalk_database_connections", "Connections to the database")?,
+            idle: IntGauge::new("tabletalk_database_connections_idle", "Those of them that nobody uses")?,
+            waiting: IntGauge::new("tabletalk_database_waiting", "Requests that wait for a connection")?,
+        };
+        inner.registry.register(Box::new(inner.requests.clone()))?;
+        inner.registry.register(Box::new(inner.durations.clone()))?;
+        for gauge in [&inner.open, &inner.idle, &inner.waiting] {
+            inner.registry.register(Box::new(gauge.clone()))?;
+        }
+        Ok(Self(Arc::new(inner)))
+    }
+}
+
+/// Names each request, turns what went wrong into a problem, writes the log line and counts.
+pub struct Observe(pub Figures);
+
+impl<E: Endpoint> Middleware<E> for Observe {
+    type Output = Observed<E>;
+
+    fn transform(&self, endpoint: E) -> Observed<E> {
+        Observed { endpoint, figures: self.0.clone() }
+    }
+}
+
+/// An endpoint under observation.
+pub struct Observed<E> {
+    endpoint: E,
+    figures: Figures,
+}
+
+impl<E: Endpoint> Endpoint for Observed<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let started = Instant::now();
+        let id = Uuid::now_v7();
+        let subject = Subject::default();
+        request.extensions_mut().insert(subject.clone());
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+
+        let (mut response, operation) = match self.endpoint.call(request).await {
+            Ok(response) => {
+                let response = response.into_response();
+                let operation = response.data::<OperationId>().copied();
+                (response, operation)
+            }
+            Err(error) => {
+                let operation = error.data::<OperationId>().copied();
+                (problem(error), operation)
+            }
+        };
+        if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+
+        let (operation, status, elapsed) = (operation.map_or("", |o| o.0), response.status(), started.elapsed());
+        self.figures.0.requests.with_label_values(&[operation, status.as_str()]).inc();
+        self.figures.0.durations.with_label_values(&[operation]).observe(elapsed.as_secs_f64());
+        tracing::info!(
+            target: "tabletalk::request",
+            request_id = %id,
+            %method,
+            path,
+            operation,
+            status = status.as_u16(),
+            micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+            sub = subject.0.get().map(tracing::field::display),
+        );
+        Ok(response)
+    }
+}
+
+/// Whatever a framework says in its own words, said as a problem.
+fn problem(error: poem::Error) -> Response {
+    use poem_openapi::error::{AuthorizationError, ContentTypeError, ParseParamError, ParsePathError};
+
+    if error.is_from_response() {
+        return error.into_response();
+    }
+    let status = error.status();
+    let api_error = if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
+        crate::error::invalid(name, reason)
+    } else if let Some(ParsePathError { reason, .. }) = error.downcast_ref() {
+        // the framework has its own names for the parameters of a path; what it quotes says which it is
+        crate::error::invalid("path", reason)
+    } else if error.is::<AuthorizationError>() {
+        Problem::new(StatusCode::UNAUTHORIZED, "token_missing", "this needs a token: Authorization: Bearer <JWT>").into()
+    } else if error.is::<ContentTypeError>() {
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "body_is_not_json", error.to_string()).into()
+    } else {
+        match status.as_u16() {
+            400 => Problem::new(status, "request_is_invalid", error.to_string()).into(),
+            404 => Problem::new(status, "path_not_found", "nothing is at this path; /openapi.json lists what there is").into(),
+            405 => {
+                return with_status(Problem::new(status, "method_not_allowed", "not with this method; /openapi.json lists them"));
+            }
+            413 => Problem::new(status, "body_is_too_long", "the body is longer than this server reads").into(),
+            code if status.is_client_error() => {
+                return with_status(Problem::new(status, &format!("http_{code}"), error.to_string()));
+            }
+            _ => crate::error::fault(&error.to_string()),
+        }
+    };
+    api_error.into_response()
+}
+
+/// A problem of a status that no operation documents.
+fn with_status(problem: Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = poem_openapi::types::ToJSON::to_json_string(&problem);
+    Response::builder().status(status).header(CONTENT_TYPE, "application/problem+json").body(body)
+}

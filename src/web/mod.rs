@@ -1,0 +1,25 @@
+//! The pages: for people and agents who open the server in a browser or with curl.
+
+use poem::http::header::ACCEPT;
+use poem::web::{Data, Html};
+use poem::{IntoResponse, Request, Response, handler};
+
+/// How the world reaches this server.
+#[derive(Clone)]
+pub struct PublicUrl(pub String);
+
+const HOME_TEXT: &str = include_str!("home.txt");
+const HOME_HTML: &str = include_str!("home.html");
+
+/// What this is, how to call it, where the documents are: HTML for who asks for it, plain text for everyone else.
+#[handler]
+pub fn home(request: &Request, Data(url): Data<&PublicUrl>) -> Response {
+    let wants_html = request.header(ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+    let text = HOME_TEXT.replace("{url}", &url.0).replace("{version}", env!("CARGO_PKG_VERSION"));
+    if wants_html {
+        let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        Html(HOME_HTML.replace("{text}", &escaped)).into_response()
+    } else {
+        text.with_content_type("text/plain; charset=utf-8").into_response()
+    }
+}

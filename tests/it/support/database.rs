@@ -1,0 +1,53 @@
+//! A database per test, copied from the template.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::json;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::cluster::{Cluster, INSTALLER, TEMPLATE, cluster};
+
+/// A migrated database that no other test uses.
+pub struct Database {
+    pub name: String,
+    pub cluster: &'static Cluster,
+}
+
+impl Database {
+    pub async fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let cluster = cluster().await;
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let maintenance = cluster.db_superuser("postgres").await;
+        let statement = format!("create database {name} template {TEMPLATE} owner {INSTALLER}");
+        maintenance.batch_execute(&statement).await.expect(&statement);
+        Self { name, cluster }
+    }
+
+    /// The connection string of the login that serves.
+    pub fn api_url(&self) -> String {
+        self.cluster.url("chat_api", &self.name)
+    }
+
+    /// The connection string of the login that migrates.
+    pub fn admin_url(&self) -> String {
+        self.cluster.url(INSTALLER, &self.name)
+    }
+
+    /// A connection as the owner of everything, whom RLS does not bind.
+    pub async fn db_owner(&self) -> Client {
+        let client = self.cluster.db_connect(INSTALLER, &self.name).await;
+        client.batch_execute("set role chat_owner").await.expect("the installer may become the owner");
+        client
+    }
+
+    /// A connection as somebody, as in psql: role and claims set for the session.
+    pub async fn db_as(&self, user: Uuid) -> Client {
+        let client = self.cluster.db_connect("chat_api", &self.name).await;
+        let claims = json!({ "sub": user, "role": "authenticated" }).to_string();
+        client.execute("select set_config('request.jwt.claims', $1, false)", &[&claims]).await.expect("claims are set");
+        client.batch_execute("set role authenticated").await.expect("chat_api may become authenticated");
+        client
+    }
+}

@@ -1,0 +1,38 @@
+//! What the tests stand on: a real Postgres of this run's own, a database per test, a real server, and people who talk to it.
+//!
+//! Helpers act through the API; those that reach around it start with `db_`.
+
+pub mod cluster;
+pub mod database;
+pub mod people;
+pub mod server;
+
+use std::time::{Duration, Instant};
+
+pub use database::Database;
+pub use people::{Answer, Person};
+pub use server::TestServer;
+
+/// How long anything may take to come true.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+/// How often it is looked at meanwhile.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Waits until something is true, and fails when it does not become so in time.
+pub async fn eventually<F, T>(what: &str, mut holds: F)
+where
+    F: FnMut() -> T,
+    T: Future<Output = bool>,
+{
+    let begin = Instant::now();
+    while !holds().await {
+        assert!(begin.elapsed() < DEADLINE, "it never came true that {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// What is missing on this machine skips a test, unless `TABLETALK_TEST_ALL` says that nothing may be missing.
+pub fn skip(what: &str) {
+    assert!(std::env::var_os("TABLETALK_TEST_ALL").is_none(), "TABLETALK_TEST_ALL is set, and this is missing: {what}");
+    eprintln!("skipped: {what}");
+}
