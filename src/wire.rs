@@ -152,15 +152,22 @@ pub fn moment_key(at: Timestamp, id: Uuid) -> String {
     format!("{}/{id}", at.0.unix_timestamp_nanos() / 1_000)
 }
 
-/// Reads a [`moment_key`] back.
+/// Where a list by time goes on: the moment and id that its page stops short of, and which of its two statements reads on.
 ///
 /// # Errors
 /// [`BadCursor`], when the cursor is of another list.
-pub fn moment_and_id(cursor: &Cursor) -> Result<(OffsetDateTime, Uuid), BadCursor> {
+pub fn keyset(
+    cursor: Option<&Cursor>,
+    older: &'static str,
+    newer: &'static str,
+) -> Result<(Option<OffsetDateTime>, Option<Uuid>, &'static str), BadCursor> {
+    let Some(cursor) = cursor else { return Ok((None, None, older)) };
     let (micros, id) = cursor.key.split_once('/').ok_or(BadCursor)?;
     let micros: i64 = micros.parse().map_err(|_| BadCursor)?;
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map_err(|_| BadCursor)?;
-    Ok((at, id.parse().map_err(|_| BadCursor)?))
+    let id = id.parse().map_err(|_| BadCursor)?;
+    let sql = if cursor.direction == Direction::Older { older } else { newer };
+    Ok((Some(at), Some(id), sql))
 }
 
 /// A cursor that some other list gave.

@@ -12,7 +12,7 @@ use super::Tag;
 use super::caller::Caller;
 use crate::db::Db;
 use crate::error::{ApiError, fault};
-use crate::wire::{Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
 use crate::{page_of, params};
 
 pub struct BlocksApi {
@@ -33,16 +33,10 @@ impl BlocksApi {
         limit: Query<Option<u32>>,
     ) -> Result<Json<BlockPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
-        let (at, id, sql) = match cursor.as_ref() {
-            None => (None, None, OLDER),
-            Some(cursor) => {
-                let (at, id) = crate::wire::moment_and_id(cursor)?;
-                (Some(at), Some(id), if cursor.direction == Direction::Older { OLDER } else { NEWER })
-            }
-        };
+        let (at, id, sql) = keyset(cursor.as_ref(), OLDER, NEWER)?;
         let rows = self.db.read(&caller, sql, params![at, id, i64::from(limit) + 1]).await?;
         let blocks: Vec<Block> = rows.iter().map(Block::from).collect();
-        let page = Page::cut(blocks, limit, cursor.as_ref(), |b| crate::wire::moment_key(b.created_at, b.user_id));
+        let page = Page::cut(blocks, limit, cursor.as_ref(), |b| moment_key(b.created_at, b.user_id));
         Ok(Json(page.into()))
     }
 

@@ -16,9 +16,10 @@ use uuid::Uuid;
 use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
-use crate::db::{Db, DbError};
+use super::shapes::chat::{Chat, ChatType, Visibility, described_chats, read_chat};
+use crate::db::Db;
 use crate::error::{ApiError, fault, invalid};
-use crate::wire::{Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::wire::{Cursor, PAGE_DEFAULT, Page, keyset, moment_key};
 use crate::{page_of, params};
 
 pub struct ChatsApi {
@@ -47,19 +48,11 @@ impl ChatsApi {
         limit: Query<Option<u32>>,
     ) -> Result<Json<ChatPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
-        let (at, id, sql) = match cursor.as_ref() {
-            None => (None, None, OLDER),
-            Some(cursor) => {
-                let (at, id) = crate::wire::moment_and_id(cursor)?;
-                (Some(at), Some(id), if cursor.direction == Direction::Older { OLDER } else { NEWER })
-            }
-        };
+        let (at, id, sql) = keyset(cursor.as_ref(), OLDER, NEWER)?;
         let kind = kind.map(ChatType::as_str);
         let rows = self.db.read(&caller, sql, params![kind, query.0, at, id, i64::from(limit) + 1]).await?;
         let chats = rows.iter().map(Chat::try_from).collect::<Result<Vec<_>, _>>()?;
-        let page = Page::cut(chats, limit, cursor.as_ref(), |c| {
-            crate::wire::moment_key(c.last_message_at.unwrap_or(c.created_at), c.id)
-        });
+        let page = Page::cut(chats, limit, cursor.as_ref(), |c| moment_key(c.last_message_at.unwrap_or(c.created_at), c.id));
         Ok(Json(page.into()))
     }
 
@@ -181,166 +174,7 @@ impl ChatsApi {
     }
 
     async fn one(&self, caller: &Caller, id: Uuid) -> Result<Chat, ApiError> {
-        one(&self.db, caller, id).await
-    }
-}
-
-/// Reads one chat as the caller sees it.
-pub(super) async fn one(db: &Db, caller: &Caller, id: Uuid) -> Result<Chat, ApiError> {
-    let rows = db.read(caller, ONE, params![id]).await?;
-    match rows.first() {
-        Some(row) => Ok(Chat::try_from(row)?),
-        None => {
-            db.read(caller, EXPECT_READER, params![id]).await?;
-            Err(fault("a chat was not found, and it was not said why"))
-        }
-    }
-}
-
-/// A chat, as the caller sees it.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-pub struct Chat {
-    /// The chat.
-    pub id: Uuid,
-    /// A short name for links: who knows that of an unlisted room may join it.
-    pub uid: String,
-    /// What it is.
-    #[oai(rename = "type")]
-    pub kind: ChatType,
-    /// Who may find and join it.
-    pub visibility: Visibility,
-    /// The host application's event it belongs to.
-    pub event_id: Option<String>,
-    /// Its name. A direct chat is called after the other, a group without a name after its participants.
-    pub name: String,
-    /// What it is about.
-    pub topic: Option<String>,
-    /// Whether only owner and moderators write.
-    pub read_only: bool,
-    /// The first 20 who are in it.
-    pub participants: Vec<ChatMember>,
-    /// How many are in it.
-    pub participant_count: i64,
-    /// What was said last.
-    pub last_message: Option<LastMessage>,
-    /// When.
-    pub last_message_at: Option<Timestamp>,
-    /// Messages of others that the caller has not read: exact up to 99, 100 stands for more.
-    #[oai(validator(minimum(value = "0"), maximum(value = "100")))]
-    pub unread_count: i64,
-    /// The caller's role; absent for who is not in it.
-    pub my_role: Option<Role>,
-    /// The chat's highest revision.
-    pub head_rev: i64,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
-
-/// One of those in a chat.
-#[derive(Debug, Object, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-pub struct ChatMember {
-    /// Who.
-    pub id: Uuid,
-    /// What they are called.
-    pub name: String,
-    /// A picture.
-    pub avatar_url: Option<String>,
-}
-
-/// What was said last in a chat.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-pub struct LastMessage {
-    /// The message.
-    pub id: Uuid,
-    /// Its place in the conversation.
-    pub seq: i64,
-    /// Who sent it; absent for the system's.
-    pub sender_id: Option<Uuid>,
-    /// What they are called.
-    pub sender_name: Option<String>,
-    /// As written.
-    pub text: String,
-    /// When it was sent.
-    pub created_at: Timestamp,
-}
-
-/// What a chat is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum ChatType {
-    Direct,
-    Group,
-    Room,
-    EventAuthors,
-    ApprovedGroup,
-}
-
-impl ChatType {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Group => "group",
-            Self::Room => "room",
-            Self::EventAuthors => "event_authors",
-            Self::ApprovedGroup => "approved_group",
-        }
-    }
-}
-
-/// Who may find and join a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Deserialize)]
-#[oai(rename_all = "camelCase")]
-#[serde(rename_all = "camelCase")]
-pub enum Visibility {
-    /// Nobody joins by themselves.
-    Private,
-    /// Whoever knows the uid joins.
-    Unlisted,
-    /// Everyone reads and joins.
-    Public,
-}
-
-impl Visibility {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Private => "private",
-            Self::Unlisted => "unlisted",
-            Self::Public => "public",
-        }
-    }
-}
-
-/// What someone is in a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Deserialize)]
-#[oai(rename_all = "camelCase")]
-#[serde(rename_all = "camelCase")]
-pub enum Role {
-    Owner,
-    Moderator,
-    Member,
-}
-
-impl Role {
-    /// As the database writes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Moderator => "moderator",
-            Self::Member => "member",
-        }
-    }
-
-    /// From what the database writes.
-    pub fn from_text(text: &str) -> Self {
-        match text {
-            "owner" => Self::Owner,
-            "moderator" => Self::Moderator,
-            _ => Self::Member,
-        }
+        read_chat(&self.db, caller, id).await
     }
 }
 
@@ -431,51 +265,6 @@ page_of!(
     Chat
 );
 
-impl TryFrom<&Row> for Chat {
-    type Error = DbError;
-
-    fn try_from(row: &Row) -> Result<Self, DbError> {
-        let participants: serde_json::Value = row.get("participants");
-        let last_id: Option<Uuid> = row.get("last_id");
-        let role: Option<&str> = row.get("my_role");
-        Ok(Self {
-            id: row.get("id"),
-            uid: row.get("uid"),
-            kind: match row.get("type") {
-                "direct" => ChatType::Direct,
-                "room" => ChatType::Room,
-                "event_authors" => ChatType::EventAuthors,
-                "approved_group" => ChatType::ApprovedGroup,
-                _ => ChatType::Group,
-            },
-            visibility: match row.get("visibility") {
-                "public" => Visibility::Public,
-                "unlisted" => Visibility::Unlisted,
-                _ => Visibility::Private,
-            },
-            event_id: row.get("event_id"),
-            name: row.get("name"),
-            topic: row.get("topic"),
-            read_only: row.get("read_only"),
-            participants: serde_json::from_value(participants).map_err(|error| DbError::Fault(error.to_string()))?,
-            participant_count: row.get("participant_count"),
-            last_message: last_id.map(|id| LastMessage {
-                id,
-                seq: row.get("last_seq"),
-                sender_id: row.get("last_sender_id"),
-                sender_name: row.get("last_sender_name"),
-                text: row.get("last_text"),
-                created_at: row.get("last_at"),
-            }),
-            last_message_at: row.get("last_at"),
-            unread_count: row.get("unread_count"),
-            my_role: role.map(Role::from_text),
-            head_rev: row.get("head_rev"),
-            created_at: row.get("created_at"),
-        })
-    }
-}
-
 /// Whether a field was given, and what was given: null clears.
 fn given(field: MaybeUndefined<String>) -> (bool, Option<String>) {
     match field {
@@ -483,62 +272,6 @@ fn given(field: MaybeUndefined<String>) -> (bool, Option<String>) {
         MaybeUndefined::Null => (true, None),
         MaybeUndefined::Value(text) => (true, Some(text)),
     }
-}
-
-/// The chats of a page (`mine`: id, role, last message) with all that is shown of them.
-macro_rules! described {
-    ($mine:expr, $order:literal) => {
-        concat!(
-            "with mine as materialized (",
-            $mine,
-            ")
-select
-  c.id, c.uid, c.type, c.visibility, c.event_id, c.topic, c.read_only, c.created_at,
-  coalesce(c.name, called.name, '') as name,
-  there.participants,
-  (select count(*) from chat.participants p where p.chat_id = c.id and p.left_at is null) as participant_count,
-  mine.last_id, mine.last_seq, mine.last_sender_id, mine.last_text, mine.last_at,
-  (select p.display_name from chat.people p where p.chat_id = c.id and p.user_id = mine.last_sender_id) as last_sender_name,
-  case when mine.role is null then 0 else
-    (select count(*)
-     from (select
-           from chat.messages m
-           where m.chat_id = c.id
-             and m.seq > coalesce((select r.seq from chat.read_markers r where r.chat_id = c.id and r.user_id = (select chat.uid())), 0)
-             and m.deleted_at is null
-             and m.sender_id is distinct from (select chat.uid())
-           limit 100) unread) end as unread_count,
-  mine.role as my_role,
-  chat.head_rev(c.id) as head_rev
-from mine
-join chat.chats c on c.id = mine.chat_id
-cross join lateral (
-  select coalesce(jsonb_agg(jsonb_build_object('id', f.user_id, 'name', f.display_name, 'avatarUrl', f.avatar_url)
-                            order by f.joined_at, f.user_id), '[]') as participants
-  from (select p.user_id, p.display_name, p.avatar_url, p.joined_at
-        from chat.people p
-        where p.chat_id = c.id and p.left_at is null
-        order by p.joined_at, p.user_id
-        limit 20) f) there
-cross join lateral (
-  -- a direct chat is called after the other, here or gone; the others after their first five
-  select case when c.type = 'direct'
-              then (select p.display_name
-                    from chat.people p
-                    where p.chat_id = c.id and p.user_id <> (select chat.uid())
-                    limit 1)
-              else (select string_agg('@' || coalesce(f.username, f.display_name), ', ' order by f.joined_at, f.user_id)
-                    from (select p.user_id, p.username, p.display_name, p.joined_at
-                          from chat.people p
-                          where c.name is null and p.chat_id = c.id and p.left_at is null
-                          order by p.joined_at, p.user_id
-                          limit 5) f) end as name) called
-order by mine.active_at ",
-            $order,
-            ", mine.chat_id ",
-            $order
-        )
-    };
 }
 
 /// The caller's chats with their last messages, narrowed down by type, name and cursor.
@@ -580,24 +313,8 @@ macro_rules! mine {
     };
 }
 
-const OLDER: &str = described!(mine!("<", "desc"), "desc");
-const NEWER: &str = described!(mine!(">", "asc"), "asc");
-
-const ONE: &str = described!(
-    "
-  select c.id as chat_id, p.role, l.id as last_id, l.seq as last_seq, l.sender_id as last_sender_id, l.text as last_text,
-         l.created_at as last_at, coalesce(l.created_at, c.created_at) as active_at
-  from chat.chats c
-  left join chat.participants p on p.chat_id = c.id and p.user_id = (select chat.uid()) and p.left_at is null
-  left join lateral (
-    select m.id, m.seq, m.sender_id, m.text, m.created_at
-    from chat.messages m
-    where m.chat_id = c.id and m.deleted_at is null
-    order by m.seq desc
-    limit 1) l on true
-  where c.id = $1",
-    "desc"
-);
+const OLDER: &str = described_chats!(mine!("<", "desc"), "desc");
+const NEWER: &str = described_chats!(mine!(">", "asc"), "asc");
 
 const OPEN_DIRECT: &str = "select d.chat_id, d.created from chat.open_direct($1) d";
 const CREATE_GROUP: &str = "select chat.create_group($1, $2)";

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
-use super::chats::{self, Chat};
+use super::shapes::chat::{Chat, read_chat};
 use crate::db::Db;
 use crate::error::{ApiError, fault};
 use crate::params;
@@ -43,7 +43,7 @@ impl EventsApi {
         let rows = self.db.write(&caller, PUT, params![event_id.0, kind.as_str(), name, participant_ids]).await?;
         let row = rows.first().ok_or_else(|| fault("chat.put_event_chat gave no row"))?;
         let (id, created): (Uuid, bool) = (row.get("chat_id"), row.get("created"));
-        let chat = chats::one(&self.db, &caller, id).await?;
+        let chat = read_chat(&self.db, &caller, id).await?;
         Ok(if created { PutEventChat::Made(Json(chat), format!("/chats/{id}")) } else { PutEventChat::Updated(Json(chat)) })
     }
 

@@ -13,7 +13,7 @@ use super::Tag;
 use super::caller::Caller;
 use crate::db::Db;
 use crate::error::{ApiError, fault};
-use crate::wire::{Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
 use crate::{page_of, params};
 
 pub struct FriendsApi {
@@ -36,17 +36,11 @@ impl FriendsApi {
         limit: Query<Option<u32>>,
     ) -> Result<Json<FriendPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
-        let (at, id, sql) = match cursor.as_ref() {
-            None => (None, None, OLDER),
-            Some(cursor) => {
-                let (at, id) = crate::wire::moment_and_id(cursor)?;
-                (Some(at), Some(id), if cursor.direction == Direction::Older { OLDER } else { NEWER })
-            }
-        };
+        let (at, id, sql) = keyset(cursor.as_ref(), OLDER, NEWER)?;
         let status = status.map(FriendStatus::as_str);
         let rows = self.db.read(&caller, sql, params![status, at, id, i64::from(limit) + 1]).await?;
         let friends: Vec<Friend> = rows.iter().map(Friend::from).collect();
-        let page = Page::cut(friends, limit, cursor.as_ref(), |f| crate::wire::moment_key(f.created_at, f.user_id));
+        let page = Page::cut(friends, limit, cursor.as_ref(), |f| moment_key(f.created_at, f.user_id));
         Ok(Json(page.into()))
     }
 

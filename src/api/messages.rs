@@ -6,7 +6,7 @@
 
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -14,9 +14,10 @@ use uuid::Uuid;
 use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
+use super::shapes::message::{Message, message_columns, named_messages};
 use crate::db::Db;
 use crate::error::{ApiError, fault, invalid};
-use crate::wire::{BadCursor, Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::wire::{BadCursor, Cursor, Direction, PAGE_DEFAULT, Page};
 use crate::{page_of, params};
 
 pub struct MessagesApi {
@@ -177,53 +178,6 @@ impl MessagesApi {
     }
 }
 
-/// A message.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-pub struct Message {
-    /// Chosen by its sender, or given.
-    pub id: Uuid,
-    /// Where it was said.
-    pub chat_id: Uuid,
-    /// Its place in the conversation: higher is later; numbers are missing.
-    #[oai(validator(minimum(value = "1")))]
-    pub seq: i64,
-    /// The chat's revision at which it last changed.
-    #[oai(validator(minimum(value = "1")))]
-    pub rev: i64,
-    /// Whose it is.
-    pub kind: MessageKind,
-    /// Who sent it; absent for the system's.
-    pub sender_id: Option<Uuid>,
-    /// What they are called.
-    pub sender_name: Option<String>,
-    /// As written.
-    pub text: String,
-    /// The message it answers.
-    pub reply_to_id: Option<Uuid>,
-    /// What comes with it.
-    pub attachment_url: Option<String>,
-    /// Whom it mentions.
-    pub mentions: Vec<Uuid>,
-    /// When it was sent.
-    pub created_at: Timestamp,
-    /// When its text last changed.
-    pub edited_at: Option<Timestamp>,
-    /// When it was pinned.
-    pub pinned_at: Option<Timestamp>,
-    /// When it was deleted: seen by owner and moderators.
-    pub deleted_at: Option<Timestamp>,
-}
-
-/// Whose a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "camelCase")]
-pub enum MessageKind {
-    User,
-    Assistant,
-    System,
-}
-
 /// A message to send.
 #[derive(Debug, Object, Deserialize)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
@@ -282,86 +236,34 @@ page_of!(
     Message
 );
 
-impl From<&Row> for Message {
-    fn from(row: &Row) -> Self {
-        Self {
-            id: row.get("id"),
-            chat_id: row.get("chat_id"),
-            seq: row.get("seq"),
-            rev: row.get("rev"),
-            kind: match row.get("kind") {
-                "assistant" => MessageKind::Assistant,
-                "system" => MessageKind::System,
-                _ => MessageKind::User,
-            },
-            sender_id: row.get("sender_id"),
-            sender_name: row.get("sender_name"),
-            text: row.get("text"),
-            reply_to_id: row.get("reply_to_id"),
-            attachment_url: row.get("attachment_url"),
-            mentions: row.get("mentions"),
-            created_at: row.get("created_at"),
-            edited_at: row.get("edited_at"),
-            pinned_at: row.get("pinned_at"),
-            deleted_at: row.get("deleted_at"),
-        }
-    }
-}
-
 fn position(message: &Message) -> String {
     message.seq.to_string()
 }
 
-macro_rules! columns {
-    () => {
-        "m.id, m.chat_id, m.seq, m.rev, m.kind, m.sender_id, m.text, m.reply_to_id, m.attachment_url, m.mentions, \
-         m.created_at, m.edited_at, m.pinned_at, m.deleted_at"
-    };
-}
-
-/// A page of rows of `chat.messages` as `m`, with each sender's name looked up once.
-macro_rules! named_page {
-    ($page:expr, $order:literal) => {
-        concat!(
-            "with page as materialized (",
-            $page,
-            "),
-named as materialized (
-  select p.user_id, p.display_name
-  from (select distinct m.sender_id from page m) s
-  join chat.people p on p.chat_id = $1 and p.user_id = s.sender_id
-)
-select ",
-            columns!(),
-            ", n.display_name as sender_name
-from page m
-left join named n on n.user_id = m.sender_id
-order by m.seq ",
-            $order
-        )
-    };
-}
-
-const OLDER: &str = named_page!(
-    concat!("select ", columns!(), " from chat.messages m where m.chat_id = $1 and m.seq < $2 order by m.seq desc limit $3"),
+const OLDER: &str = named_messages!(
+    concat!(
+        "select ",
+        message_columns!(),
+        " from chat.messages m where m.chat_id = $1 and m.seq < $2 order by m.seq desc limit $3"
+    ),
     "desc"
 );
 
-const NEWER: &str = named_page!(
-    concat!("select ", columns!(), " from chat.messages m where m.chat_id = $1 and m.seq > $2 order by m.seq limit $3"),
+const NEWER: &str = named_messages!(
+    concat!("select ", message_columns!(), " from chat.messages m where m.chat_id = $1 and m.seq > $2 order by m.seq limit $3"),
     "asc"
 );
 
-const AROUND: &str = named_page!(
+const AROUND: &str = named_messages!(
     concat!(
         "(select ",
-        columns!(),
+        message_columns!(),
         " from chat.messages m
   where m.chat_id = $1 and m.seq <= (select g.seq from chat.messages g where g.chat_id = $1 and g.id = $2)
   order by m.seq desc limit $3)
 union all
 (select ",
-        columns!(),
+        message_columns!(),
         " from chat.messages m
   where m.chat_id = $1 and m.seq > (select g.seq from chat.messages g where g.chat_id = $1 and g.id = $2)
   order by m.seq limit $4)"
@@ -369,12 +271,13 @@ union all
     "desc"
 );
 
-const ONE: &str = named_page!(concat!("select ", columns!(), " from chat.messages m where m.chat_id = $1 and m.id = $2"), "desc");
+const ONE: &str =
+    named_messages!(concat!("select ", message_columns!(), " from chat.messages m where m.chat_id = $1 and m.id = $2"), "desc");
 
-const ONE_OF_MINE: &str = named_page!(
+const ONE_OF_MINE: &str = named_messages!(
     concat!(
         "select ",
-        columns!(),
+        message_columns!(),
         " from chat.messages m
   where m.chat_id = $1 and m.id = $2 and m.sender_id is not distinct from (select chat.uid()) and m.deleted_at is null"
     ),
@@ -386,7 +289,7 @@ const SEND: &str = concat!(
 values ($1, $2, $3, $4, $5, $6)
 on conflict (chat_id, id) do nothing
 returning ",
-    columns!(),
+    message_columns!(),
     ", (select u.display_name from chat.users u where u.id = (select chat.uid())) as sender_name"
 );
 
@@ -395,7 +298,7 @@ const EDIT: &str = concat!(
 set text = $3, mentions = coalesce($4, m.mentions)
 where m.chat_id = $1 and m.id = $2
 returning ",
-    columns!(),
+    message_columns!(),
     ", (select u.display_name from chat.users u where u.id = (select chat.uid())) as sender_name"
 );
 

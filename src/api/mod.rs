@@ -22,6 +22,7 @@ pub mod events;
 pub mod friends;
 pub mod messages;
 pub mod participants;
+pub mod shapes;
 pub mod users;
 
 use poem_openapi::Tags;

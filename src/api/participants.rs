@@ -13,10 +13,10 @@ use uuid::Uuid;
 use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
-use super::chats::Role;
+use super::shapes::chat::Role;
 use crate::db::Db;
 use crate::error::{ApiError, fault};
-use crate::wire::{Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
 use crate::{page_of, params};
 
 pub struct ParticipantsApi {
@@ -40,19 +40,13 @@ impl ParticipantsApi {
         limit: Query<Option<u32>>,
     ) -> Result<Json<ParticipantPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
-        let (at, id, sql) = match cursor.as_ref() {
-            None => (None, None, OLDER),
-            Some(cursor) => {
-                let (at, id) = crate::wire::moment_and_id(cursor)?;
-                (Some(at), Some(id), if cursor.direction == Direction::Older { OLDER } else { NEWER })
-            }
-        };
+        let (at, id, sql) = keyset(cursor.as_ref(), OLDER, NEWER)?;
         let rows = self.db.read(&caller, sql, params![chat_id.0, at, id, i64::from(limit) + 1]).await?;
         if rows.is_empty() {
             self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
         }
         let people: Vec<Participant> = rows.iter().map(Participant::from).collect();
-        let page = Page::cut(people, limit, cursor.as_ref(), |p| crate::wire::moment_key(p.joined_at, p.user_id));
+        let page = Page::cut(people, limit, cursor.as_ref(), |p| moment_key(p.joined_at, p.user_id));
         Ok(Json(page.into()))
     }
 

@@ -12,7 +12,7 @@ use super::Tag;
 use super::caller::Caller;
 use crate::db::Db;
 use crate::error::{ApiError, Problem};
-use crate::wire::{Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
 use crate::{page_of, params};
 
 pub struct UsersApi {
@@ -41,16 +41,10 @@ impl UsersApi {
         limit: Query<Option<u32>>,
     ) -> Result<Json<UserPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
-        let (at, id, sql) = match cursor.as_ref() {
-            None => (None, None, OLDER),
-            Some(cursor) => {
-                let (at, id) = crate::wire::moment_and_id(cursor)?;
-                (Some(at), Some(id), if cursor.direction == Direction::Older { OLDER } else { NEWER })
-            }
-        };
+        let (at, id, sql) = keyset(cursor.as_ref(), OLDER, NEWER)?;
         let rows = self.db.read(&caller, sql, params![query.0, ids.0, at, id, i64::from(limit) + 1]).await?;
         let users: Vec<User> = rows.iter().map(User::from).collect();
-        let page = Page::cut(users, limit, cursor.as_ref(), |user| crate::wire::moment_key(user.created_at, user.id));
+        let page = Page::cut(users, limit, cursor.as_ref(), |user| moment_key(user.created_at, user.id));
         Ok(Json(page.into()))
     }
 
