@@ -167,11 +167,17 @@ impl Authenticator {
     /// Checks the configuration and loads the published keys. A file must be readable and hold a key; an unreachable URL
     /// is only logged (the issuer may start later) and asked again when a token needs it: until then such tokens get
     /// [`AuthError::KeysUnavailable`]. [`probe`](Self::probe) tells.
+    ///
+    /// # Errors
+    /// When the configuration does not fit, or a file of keys cannot be read.
     pub async fn new(config: &AuthConfig) -> Result<Self, SetupError> {
         Self::with_pace(config, Pace::default()).await
     }
 
     /// As [`new`](Self::new), with other timings.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
     pub async fn with_pace(config: &AuthConfig, pace: Pace) -> Result<Self, SetupError> {
         if config.secret.is_none() && config.jwks.is_none() && config.service_key.is_none() {
             return Err(SetupError::NothingToBelieve);
@@ -199,6 +205,9 @@ impl Authenticator {
     }
 
     /// Reads the published keys now, whatever was read before: for `tabletalk check`, never on a request path.
+    ///
+    /// # Errors
+    /// When they cannot be read.
     pub async fn probe(&self) -> Result<Believed, KeysError> {
         let jwks = match &self.0.jwks {
             Some(source) => {
@@ -212,6 +221,9 @@ impl Authenticator {
     }
 
     /// Whose token this is.
+    ///
+    /// # Errors
+    /// When it is nobody's, or not any more.
     pub async fn verify(&self, token: &str) -> Result<Identity, AuthError> {
         if token.is_empty() {
             return Err(AuthError::TokenMissing);

@@ -214,6 +214,7 @@ impl TokenSettings {
 
 impl DatabaseSettings {
     /// The data folder: the one given, or the platform's.
+    #[expect(clippy::disallowed_methods, reason = "this is config.rs")]
     pub fn data_folder(&self) -> PathBuf {
         self.data.clone().unwrap_or_else(|| {
             postgres::default_data_folder(
@@ -225,6 +226,7 @@ impl DatabaseSettings {
 }
 
 /// Where programs are looked up: the environment's PATH.
+#[expect(clippy::disallowed_methods, reason = "this is config.rs")]
 pub fn search_path() -> Option<OsString> {
     std::env::var_os("PATH")
 }

@@ -76,20 +76,19 @@ impl From<tokio_postgres::Error> for DbError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(refusal) => Self::Refused(Box::new(refusal.clone())),
-            None if error.is_closed() || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>()) => {
-                Self::Away(error.to_string())
-            }
+            None if error.is_closed() || is_io(&error) => Self::Away(error.to_string()),
             None => Self::Fault(error.to_string()),
         }
     }
 }
 
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>()).is_some()
+}
+
 impl From<PoolError> for DbError {
     fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Backend(error) => Self::Away(error.to_string()),
-            other => Self::Away(other.to_string()),
-        }
+        Self::Away(error.to_string())
     }
 }
 
@@ -207,7 +206,7 @@ impl Db {
                 let connection = pool.get().await?;
                 match envelope.send(connection).await {
                     Err(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) && tries < DEADLOCK_RETRIES => {
-                        tries += 1
+                        tries += 1;
                     }
                     result => return result,
                 }

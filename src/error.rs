@@ -115,7 +115,7 @@ impl From<Problem> for ApiError {
             413 => Self::TooLarge(body),
             415 => Self::UnsupportedMediaType(body),
             503 => Self::Unavailable(body, RETRY_AFTER_SECONDS),
-            400..=499 => Self::Unprocessable(body),
+            422 => Self::Unprocessable(body),
             _ => Self::Internal(body),
         }
     }
@@ -168,12 +168,12 @@ fn refused(refusal: &tokio_postgres::error::DbError) -> ApiError {
     let detail = refusal.detail().filter(|d| !d.is_empty() && refusal.code().code().starts_with("PT"));
     if let Some(rule) = rule {
         problem.kind = format!("urn:tabletalk:problem:{constraint}");
-        problem.code = constraint.to_owned();
+        constraint.clone_into(&mut problem.code);
         problem.title.clone_from(&rule.sentence);
         problem.rule = Some(rule.number.clone());
-        problem.detail = detail.unwrap_or(&rule.sentence).to_owned();
+        detail.unwrap_or(&rule.sentence).clone_into(&mut problem.detail);
     } else {
-        problem.detail = detail.unwrap_or(detail_of(status)).to_owned();
+        detail.unwrap_or(detail_of(status)).clone_into(&mut problem.detail);
     }
     problem.into()
 }
@@ -187,8 +187,7 @@ fn status_of(code: &SqlState) -> Option<StatusCode> {
         ("22" | "23", _) => Some(StatusCode::UNPROCESSABLE_ENTITY),
         (_, "42501") => Some(StatusCode::FORBIDDEN),
         // a lock or a statement that took too long, a deadlock, no room, or a server that goes down or is not up yet
-        (_, "55P03" | "57014" | "40P01" | "40001") => Some(StatusCode::SERVICE_UNAVAILABLE),
-        ("53" | "57" | "08", _) => Some(StatusCode::SERVICE_UNAVAILABLE),
+        ("53" | "57" | "08", _) | (_, "55P03" | "40P01" | "40001") => Some(StatusCode::SERVICE_UNAVAILABLE),
         _ => None,
     }
 }
@@ -222,11 +221,14 @@ pub struct Rule {
     pub sentence: String,
 }
 
+/// The rules, by name.
+pub type Rules = HashMap<String, Rule>;
+
 // The same in every database of this version, so once for the process.
-static RULES: OnceLock<HashMap<String, Rule>> = OnceLock::new();
+static RULES: OnceLock<Rules> = OnceLock::new();
 
 /// Makes the rules known by name, so that a broken constraint is answered with its sentence. The first call counts.
-pub fn learn_rules(rules: HashMap<String, Rule>) {
+pub fn learn_rules(rules: Rules) {
     RULES.get_or_init(|| rules);
 }
 

@@ -65,6 +65,9 @@ pub struct Server {
 impl Server {
     /// Makes the cluster or takes it over; returns when the server accepts connections. Dropped half-way, it leaves
     /// nothing, or a server that the next start adopts.
+    ///
+    /// # Errors
+    /// Each says what a person can do about it.
     pub async fn start(options: &Options) -> Result<Server, Error> {
         let folder = Folder::open(&options.data)?;
         let _starting = start_lock(&folder).await?;
@@ -99,6 +102,9 @@ impl Server {
     }
 
     /// Starts the server again if it is gone (killed by a person or for want of memory) while we use it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
     pub async fn ensure_running(&self) -> Result<(), Error> {
         let _starting = start_lock(&self.postmaster.folder).await?;
         self.postmaster.bring_up().await?;
@@ -127,6 +133,9 @@ impl Server {
     }
 
     /// Lets go of the server; the last one to do so stops it.
+    ///
+    /// # Errors
+    /// When it does not stop in time.
     pub async fn stop(self) -> Result<(), Error> {
         let _starting = start_lock(&self.postmaster.folder).await?;
         if self.users.release_and_see_if_alone()? {

@@ -175,6 +175,50 @@ pub fn keyset(
 #[error("the cursor is not one of this list")]
 pub struct BadCursor;
 
+/// Ids in a query, separated by commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids(pub Vec<Uuid>);
+
+/// How many ids a query may name.
+const IDS_MAX: usize = 200;
+
+impl Type for Ids {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "ids".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        let item = MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "uuid")));
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            items: Some(Box::new(item)),
+            max_items: Some(IDS_MAX),
+            ..MetaSchema::new("array")
+        }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ParseFromParameter for Ids {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        let ids = value.split(',').map(str::parse).collect::<Result<Vec<Uuid>, _>>().map_err(ParseError::custom)?;
+        if ids.len() > IDS_MAX {
+            return Err(ParseError::custom(format!("there are {} ids, and {IDS_MAX} are the most", ids.len())));
+        }
+        Ok(Self(ids))
+    }
+}
+
 /// One page of a list: its items, newest first, and the cursors to go on from.
 pub struct Page<T> {
     pub items: Vec<T>,

@@ -30,8 +30,8 @@ pub fn document(service: &OpenApiService<Apis, ()>) -> String {
     text
 }
 
-/// Media types lose their charset (generators match `application/json` to the letter), and a reference that may be null says so
-/// in the way all of them understand.
+/// What the library says otherwise than it is, or than generators understand. Media types lose their charset (generators match `application/json` to the letter), and a reference that may be
+/// null says so in the way all of them understand.
 fn mend(value: &mut Value) {
     match value {
         Value::Object(object) => {
@@ -40,6 +40,11 @@ fn mend(value: &mut Value) {
                     .into_iter()
                     .map(|(media, body)| (media.split(';').next().unwrap_or_default().to_owned(), body))
                     .collect::<Map<_, _>>();
+            }
+            if object.get("in") == Some(&json!("query")) && object.get("schema").is_some_and(|schema| schema["type"] == "array") {
+                // lists in queries are separated by commas, one parameter for all
+                object.insert("style".to_owned(), json!("form"));
+                object.insert("explode".to_owned(), json!(false));
             }
             if let Some(Value::Array(parts)) = object.get("allOf")
                 && let [reference, flag] = &parts[..]

@@ -12,7 +12,7 @@ use super::Tag;
 use super::caller::Caller;
 use crate::db::Db;
 use crate::error::{ApiError, Problem};
-use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
+use crate::wire::{Cursor, Ids, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
 use crate::{page_of, params};
 
 pub struct UsersApi {
@@ -32,8 +32,7 @@ impl UsersApi {
         #[oai(validator(min_length = 1, max_length = 100))]
         query: Query<Option<String>>,
         /// Only these people: at most 200 ids, separated by commas.
-        #[oai(explode = false, validator(max_items = 200))]
-        ids: Query<Option<Vec<Uuid>>>,
+        ids: Query<Option<Ids>>,
         /// Where to go on: `nextCursor` or `prevCursor` of a page.
         cursor: Query<Option<Cursor>>,
         /// How many at most.
@@ -42,7 +41,7 @@ impl UsersApi {
     ) -> Result<Json<UserPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         let (at, id, sql) = keyset(cursor.as_ref(), OLDER, NEWER)?;
-        let rows = self.db.read(&caller, sql, params![query.0, ids.0, at, id, i64::from(limit) + 1]).await?;
+        let rows = self.db.read(&caller, sql, params![query.0, ids.0.map(|ids| ids.0), at, id, i64::from(limit) + 1]).await?;
         let users: Vec<User> = rows.iter().map(User::from).collect();
         let page = Page::cut(users, limit, cursor.as_ref(), |user| moment_key(user.created_at, user.id));
         Ok(Json(page.into()))

@@ -1,6 +1,5 @@
 //! Which database: a private one, or the one that the settings name; and the secret that comes with a private one.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -16,7 +15,7 @@ use tokio_postgres::Client;
 
 use crate::config::{DatabaseSettings, search_path};
 use crate::dsn::Dsn;
-use crate::error::Rule;
+use crate::error::{Rule, Rules};
 use crate::migrate::{self, State};
 use crate::postgres::{Options, Server};
 
@@ -168,7 +167,7 @@ impl Database {
 ///
 /// # Errors
 /// When they cannot be read.
-pub async fn rules(client: &Client) -> anyhow::Result<HashMap<String, Rule>> {
+pub async fn rules(client: &Client) -> anyhow::Result<Rules> {
     let rows = client.query("select r.number, r.name, r.status, r.sentence from chat.rules r", &[]).await?;
     rows.iter()
         .map(|row| {

@@ -61,6 +61,7 @@ fn check_times(claims: &Map<String, Value>, now: i64) -> Result<OffsetDateTime, 
 
 /// A NumericDate (RFC 7519, 2): whole seconds or with a fraction; beyond what fits it saturates.
 fn seconds(value: &Value) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "a time beyond i64 is as far away as the last one within")]
     value.as_i64().or_else(|| value.as_f64().filter(|seconds| seconds.is_finite()).map(|seconds| seconds.floor() as i64))
 }
 

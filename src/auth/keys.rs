@@ -203,7 +203,7 @@ impl Jwk {
         let all = |family: AlgorithmFamily| family.algorithms().to_vec();
         Some(match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => {
-                let (n, e) = (bytes(&self.n)?, bytes(&self.e)?);
+                let (n, e) = (bytes(self.n.as_ref())?, bytes(self.e.as_ref())?);
                 let n = &n[n.iter().position(|byte| *byte != 0)?..];
                 if !RSA_MODULUS_BYTES.contains(&n.len()) {
                     return None;
@@ -213,11 +213,11 @@ impl Jwk {
             ("EC", Some("P-256")) => (self.point(32)?, vec![Algorithm::ES256]),
             ("EC", Some("P-384")) => (self.point(48)?, vec![Algorithm::ES384]),
             ("OKP", Some("Ed25519")) => {
-                let x = bytes(&self.x).filter(|x| x.len() == 32)?;
+                let x = bytes(self.x.as_ref()).filter(|x| x.len() == 32)?;
                 (DecodingKey::from_ed_der(&x), all(AlgorithmFamily::Ed))
             }
             ("oct", _) => {
-                let k = bytes(&self.k).filter(|k| k.len() >= SECRET_MIN_BYTES)?;
+                let k = bytes(self.k.as_ref()).filter(|k| k.len() >= SECRET_MIN_BYTES)?;
                 (DecodingKey::from_secret(&k), all(AlgorithmFamily::Hmac))
             }
             _ => return None,
@@ -225,7 +225,7 @@ impl Jwk {
     }
 
     fn point(&self, coordinate_bytes: usize) -> Option<DecodingKey> {
-        let (x, y) = (bytes(&self.x)?, bytes(&self.y)?);
+        let (x, y) = (bytes(self.x.as_ref())?, bytes(self.y.as_ref())?);
         if x.len() != coordinate_bytes || y.len() != coordinate_bytes {
             return None;
         }
@@ -234,8 +234,8 @@ impl Jwk {
     }
 }
 
-fn bytes(member: &Option<String>) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(member.as_deref()?).ok()
+fn bytes(member: Option<&String>) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(member?).ok()
 }
 
 /// The opaque service key, kept as a digest under a key that only this process knows: comparing digests takes the same

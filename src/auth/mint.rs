@@ -33,6 +33,9 @@ impl NewToken {
 }
 
 /// A JWT, HS256.
+///
+/// # Errors
+/// When the secret is short, a user's token has no subject, or the lifetime is none.
 pub fn mint(secret: &str, new: &NewToken) -> Result<String, MintError> {
     if secret.len() < SECRET_MIN_BYTES {
         return Err(MintError::SecretIsShort);

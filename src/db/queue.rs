@@ -29,7 +29,8 @@ struct Queue {
 
 /// The right to write to a chat, until it is dropped.
 pub struct Turn {
-    _permit: Option<OwnedSemaphorePermit>,
+    // given back with the rest
+    permit: Option<OwnedSemaphorePermit>,
     queues: Arc<Queues>,
     chat: Uuid,
     queue: Arc<Queue>,
@@ -50,8 +51,8 @@ impl Queues {
             Arc::clone(queue)
         };
         // made before the wait, so that who gives up while waiting is counted out
-        let mut turn = Turn { _permit: None, queues: Arc::clone(self), chat, queue };
-        turn._permit = Arc::clone(&turn.queue.turns).acquire_owned().await.ok();
+        let mut turn = Turn { permit: None, queues: Arc::clone(self), chat, queue };
+        turn.permit = Arc::clone(&turn.queue.turns).acquire_owned().await.ok();
         Some(turn)
     }
 }

@@ -60,17 +60,16 @@ async fn fill(new: &Path, binaries: &Binaries, account: &Account, durable: bool)
             command.arg("--no-sync");
         }
         let run = command.kill_on_drop(true).output();
-        let done = match tokio::time::timeout(INITDB_DEADLINE, run).await {
-            Ok(done) => done.map_err(|source| Error::Run { program, source })?,
-            Err(_) => {
-                let output = format!("it did not end within {} s", INITDB_DEADLINE.as_secs());
-                return Err(Error::Initdb { path: new.to_owned(), output });
-            }
+        let done = if let Ok(done) = tokio::time::timeout(INITDB_DEADLINE, run).await {
+            done.map_err(|source| Error::Run { program, source })?
+        } else {
+            let output = format!("it did not end within {} s", INITDB_DEADLINE.as_secs());
+            return Err(Error::Initdb { path: new.to_owned(), output });
         };
         if done.status.success() {
             return Ok(());
         }
-        output = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+        String::from_utf8_lossy(&done.stderr).trim().clone_into(&mut output);
         // The one failure that the next locale may mend; initdb has to find an empty folder again.
         if !output.contains("locale") {
             break;

@@ -4,4 +4,6 @@ mod auth;
 mod dsn;
 mod messages;
 mod postgres;
+mod sql;
 mod support;
+mod tidy;

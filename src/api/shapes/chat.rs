@@ -165,12 +165,11 @@ impl Role {
 /// 404 or 403, as the database says, when they don't see it.
 pub async fn read_chat(db: &Db, caller: &Caller, id: Uuid) -> Result<Chat, ApiError> {
     let rows = db.read(caller, ONE, params![id]).await?;
-    match rows.first() {
-        Some(row) => Ok(Chat::try_from(row)?),
-        None => {
-            db.read(caller, EXPECT_READER, params![id]).await?;
-            Err(fault("a chat was not found, and it was not said why"))
-        }
+    if let Some(row) = rows.first() {
+        Ok(Chat::try_from(row)?)
+    } else {
+        db.read(caller, EXPECT_READER, params![id]).await?;
+        Err(fault("a chat was not found, and it was not said why"))
     }
 }
 impl TryFrom<&Row> for Chat {
