@@ -214,11 +214,11 @@ pub enum NewChatType {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChatChange {
     /// Its name; null: none, for a group.
-    #[oai(default)]
+    #[oai(default, nullable)]
     #[serde(default)]
     pub name: MaybeUndefined<String>,
     /// What it is about; null: nothing.
-    #[oai(default)]
+    #[oai(default, nullable)]
     #[serde(default)]
     pub topic: MaybeUndefined<String>,
     /// Who may find and join it: rooms only.

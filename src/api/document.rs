@@ -30,33 +30,56 @@ pub fn document(service: &OpenApiService<Apis, ()>) -> String {
     text
 }
 
-/// What the library says otherwise than it is, or than generators understand. Media types lose their charset (generators match `application/json` to the letter), and a reference that may be
-/// null says so in the way all of them understand.
+/// What the library says otherwise than it is, or than generators understand.
 fn mend(value: &mut Value) {
     match value {
         Value::Object(object) => {
-            if let Some(Value::Object(content)) = object.get_mut("content") {
-                *content = std::mem::take(content)
-                    .into_iter()
-                    .map(|(media, body)| (media.split(';').next().unwrap_or_default().to_owned(), body))
-                    .collect::<Map<_, _>>();
-            }
-            if object.get("in") == Some(&json!("query")) && object.get("schema").is_some_and(|schema| schema["type"] == "array") {
-                // lists in queries are separated by commas, one parameter for all
-                object.insert("style".to_owned(), json!("form"));
-                object.insert("explode".to_owned(), json!(false));
-            }
-            if let Some(Value::Array(parts)) = object.get("allOf")
-                && let [reference, flag] = &parts[..]
-                && flag == &json!({ "nullable": true })
-            {
-                let reference = reference.clone();
-                object.insert("allOf".to_owned(), json!([reference]));
-                object.insert("nullable".to_owned(), Value::Bool(true));
-            }
+            mend_object(object);
             object.values_mut().for_each(mend);
         }
         Value::Array(items) => items.iter_mut().for_each(mend),
         _ => {}
+    }
+}
+
+fn mend_object(object: &mut Map<String, Value>) {
+    // generators match `application/json` to the letter, without a charset
+    if let Some(Value::Object(content)) = object.get_mut("content") {
+        *content = std::mem::take(content)
+            .into_iter()
+            .map(|(media, body)| (media.split(';').next().unwrap_or_default().to_owned(), body))
+            .collect();
+    }
+    // lists in queries are separated by commas, one parameter for all
+    if object.get("in") == Some(&json!("query")) && object.get("schema").is_some_and(|schema| schema["type"] == "array") {
+        object.insert("style".to_owned(), json!("form"));
+        object.insert("explode".to_owned(), json!(false));
+    }
+    // a reference with something beside it, as `allOf`: only the reference is a schema, the rest is said of the whole
+    if let Some(Value::Array(parts)) = object.get_mut("allOf") {
+        let beside: Vec<Value> = parts.extract_if(.., |part| part.get("$ref").is_none()).collect();
+        for (key, value) in beside.into_iter().filter_map(|part| part.as_object().cloned()).flatten() {
+            object.entry(key).or_insert(value);
+        }
+    }
+    // bounds of integers are integers
+    if object.get("type") == Some(&json!("integer")) {
+        for bound in ["minimum", "maximum"] {
+            #[expect(clippy::cast_possible_truncation, reason = "the bounds are those of our own validators, which are small")]
+            if let Some(whole) = object.get(bound).and_then(Value::as_f64).map(|number| number as i64) {
+                object.insert(bound.to_owned(), whole.into());
+            }
+        }
+    }
+    // a page always says both of its cursors, null or not
+    if object.get("properties").is_some_and(|properties| properties.get("nextCursor").is_some()) {
+        object.insert("required".to_owned(), json!(["data", "nextCursor", "prevCursor"]));
+    }
+    if object.get("deprecated") == Some(&json!(false)) {
+        object.remove("deprecated");
+    }
+    // an answer without words of its own is what its status says
+    if object.get("description") == Some(&json!("")) && object.contains_key("content") {
+        object.insert("description".to_owned(), json!("What was asked for."));
     }
 }

@@ -1,0 +1,44 @@
+# `just` lists what there is to do.
+
+[private]
+default:
+    @just --list --unsorted
+
+# serve, with a private Postgres and a token to try it with
+run *arguments:
+    cargo run -- {{arguments}}
+
+# the tests; what this machine lacks is skipped
+test *filter:
+    cargo test -- {{filter}}
+
+# everything that has to hold before a change lands: exactly what CI runs
+check:
+    .ci/run
+
+# format and lint
+lint:
+    cargo fmt
+    cargo clippy --all-targets -- -D warnings
+
+# write openapi/openapi.json, sql/schema.sql and sql/policies.md anew
+generate:
+    cargo run -q -- openapi > openapi/openapi.json
+    cargo run -q -- schema schema > sql/schema.sql
+    cargo run -q -- schema policies > sql/policies.md
+
+# psql inside a transaction as someone, to see what they see: just sql alice
+sql as="alice":
+    cargo run -q -- psql --as {{as}}
+
+# a token for someone: just token bob
+token who="alice":
+    @cargo run -q -- token {{who}}
+
+# is a database safe to serve from?
+audit:
+    cargo run -q -- check
+
+# the pgTAP suites alone
+pgtap:
+    cargo test --test it sql:: -- --nocapture
