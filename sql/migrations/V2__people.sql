@@ -184,7 +184,9 @@ declare
   me uuid := chat.uid();
   claims jsonb := chat.claims();
 begin
-  if me is null then
+  if me is null
+     -- looked at first: the insert below locks the row even where it changes nothing
+     or exists (select from chat.users u where u.id = me and u.last_active_at > clock_timestamp() - interval '1 minute') then
     return;
   end if;
   insert into chat.users as u (id, display_name, avatar_url, last_active_at)
@@ -221,6 +223,7 @@ as $$
   select distinct i.id, chat_private.fallback_name(i.id)
   from unnest(_ids) i (id)
   where i.id is not null
+  order by i.id  -- two hosts' calls with the same newcomers wait for each other one way only
   on conflict (id) do nothing
 $$;
 

@@ -104,6 +104,7 @@ create table chat.participants (
 create unique index participants_by_rev on chat.participants (chat_id, rev);
 create index participants_by_user on chat.participants (user_id, chat_id) include (role, sees_after) where left_at is null;
 create index participants_of_user on chat.participants (user_id);
+create index participants_in_order on chat.participants (chat_id, joined_at, user_id) where left_at is null;
 create index participants_by_xid on chat.participants (xid);
 
 create table chat.tombstones (
@@ -145,14 +146,6 @@ from chat_private.my_memberships m
 join chat.participants p on p.chat_id = m.chat_id
 where p.left_at is null;
 
-create view chat_private.names with (security_barrier) as
-select
-  u.id,
-  u.display_name,
-  u.username,
-  u.avatar_url
-from chat.users u;
-
 create function chat_private.may_open_to_the_public() returns boolean
 language sql
 stable
@@ -186,10 +179,11 @@ to authenticated
 using (exists (select from chat_private.my_memberships m where m.chat_id = chats.id)
        or exists (select from chat_private.my_open_rooms o where o.chat_id = chats.id));
 
+-- rev is always above 0: naming it inside the exists keeps the planner from hashing all my chats, or all public rooms, for one chat's rows
 create policy select_reader on chat.participants for select
 to anon, authenticated
 using (user_id = (select chat.uid())
-       or exists (select from chat_private.my_memberships m where m.chat_id = participants.chat_id)
+       or exists (select from chat_private.my_memberships m where m.chat_id = participants.chat_id and participants.rev > 0)
        or exists (select from chat_private.my_open_rooms o where o.chat_id = participants.chat_id and participants.rev > 0));
 
 create policy insert_self_or_moderator on chat.participants for insert
@@ -206,7 +200,7 @@ with check (left_at is null
 create policy update_reader on chat.participants for update
 to authenticated
 using (user_id = (select chat.uid())
-       or exists (select from chat_private.my_memberships m where m.chat_id = participants.chat_id)
+       or exists (select from chat_private.my_memberships m where m.chat_id = participants.chat_id and participants.rev > 0)
        or exists (select from chat_private.my_open_rooms o where o.chat_id = participants.chat_id and participants.rev > 0));
 
 create policy select_reader on chat.tombstones for select
@@ -253,24 +247,62 @@ grant update (visibility, name, topic, read_only) on chat.chats to service_role;
 grant insert (chat_id, user_id, role), update (role, left_at) on chat.participants to authenticated, service_role;
 grant select on chat_private.my_memberships, chat_private.my_open_rooms to anon, authenticated;
 grant select on chat_private.my_companions to authenticated;
-grant select on chat_private.names to anon, authenticated, service_role, chat_auditor;
 grant execute on function chat_private.new_uid(), chat_private.may_open_to_the_public() to authenticated;
 
-create view chat.people with (security_invoker, security_barrier) as
-select
-  p.chat_id,
-  p.user_id,
-  n.display_name,
-  n.username,
-  n.avatar_url,
-  p.role,
-  p.joined_at,
-  p.left_at
-from chat.participants p
-join chat_private.names n on n.id = p.user_id;
-grant select on chat.people to anon, authenticated, service_role, chat_auditor;
+-- A function and not a view: what people are called is asked for a page at a time, and a view that is safe against leaky functions would
+-- read everybody's names each time. plpgsql, because it keeps its plans.
+create function chat_private.people(_chat uuid, _user_ids uuid[])
+returns table (
+  user_id uuid, display_name text, username text, avatar_url text, role text, joined_at timestamptz, left_at timestamptz)
+language plpgsql
+stable
+rows 10
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  if not (exists (select from chat_private.my_memberships m where m.chat_id = _chat)
+          or exists (select from chat_private.my_open_rooms o where o.chat_id = _chat)
+          or chat.is_service()) then
+    return;
+  elsif _user_ids is null then
+    return query
+    select u.id, u.display_name, u.username, u.avatar_url, p.role, p.joined_at, p.left_at
+    from chat.participants p
+    join chat.users u on u.id = p.user_id
+    where p.chat_id = _chat;
+  else
+    return query
+    select u.id, u.display_name, u.username, u.avatar_url, p.role, p.joined_at, p.left_at
+    from (select distinct i.id from unnest(_user_ids) i (id)) i
+    join chat.participants p on p.chat_id = _chat and p.user_id = i.id
+    join chat.users u on u.id = i.id;
+  end if;
+end
+$$;
+
+create function chat.people(_chat uuid, _user_ids uuid[] default null)
+returns table (
+  user_id uuid, display_name text, username text, avatar_url text, role text, joined_at timestamptz, left_at timestamptz)
+language sql
+stable
+begin atomic
+  select p.user_id, p.display_name, p.username, p.avatar_url, p.role, p.joined_at, p.left_at
+  from chat_private.people(_chat, _user_ids) p;
+end;
+grant execute on function chat.people(uuid, uuid[]), chat_private.people(uuid, uuid[]) to anon, authenticated, service_role;
 
 -- when: the rules bind those whom RLS binds, the service role apart -------------------------------------------
+
+create function chat_private.hold_chat(_chat uuid) returns void
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+  -- until the end of the transaction; held again at no cost
+  select pg_advisory_xact_lock(uuid_hash_extended(_chat, 4279))
+$$;
 
 create function chat_private.lock_chat(_chat uuid) returns void
 language plpgsql
@@ -286,7 +318,7 @@ begin
   if me is null
      or exists (select from chat.participants p where p.chat_id = _chat and p.user_id = me)
      or exists (select from chat.chats c where c.id = _chat and c.visibility <> 'private') then
-    perform pg_advisory_xact_lock(uuid_hash_extended(_chat, 4279));
+    perform chat_private.hold_chat(_chat);
   end if;
 end
 $$;
@@ -356,6 +388,11 @@ declare
   me uuid := chat.uid();
   joins boolean := tg_op = 'INSERT' or old.left_at is not null and new.left_at is null;
   leaves boolean := tg_op = 'UPDATE' and old.left_at is null and new.left_at is not null;
+  -- an upsert of who is in already: its insert is judged first, though it will be an update
+  is_in boolean := tg_op = 'INSERT'
+                   and exists (select
+                               from chat.participants p
+                               where p.chat_id = new.chat_id and p.user_id = new.user_id and p.left_at is null);
   chat_type text;
   my_role text;
 begin
@@ -380,7 +417,7 @@ begin
     new.role := 'member';
   elsif joins then
     if coalesce(my_role, 'member') = 'member' or chat_type not in ('group', 'room') then
-      perform chat_private.refuse('participants_are_added_by_moderators');
+      perform chat_private.refuse(case when is_in then 'participants_get_roles_from_owners' else 'participants_are_added_by_moderators' end);
     end if;
     if new.role <> 'member' and my_role <> 'owner' then
       perform chat_private.refuse('participants_get_roles_from_owners');
@@ -388,7 +425,7 @@ begin
     if not exists (select from chat.users u where u.id = new.user_id) then
       perform chat_private.refuse('users_exist');
     end if;
-    if exists (select from chat_private.my_blocks b where b.user_id = new.user_id) then
+    if not is_in and exists (select from chat_private.my_blocks b where b.user_id = new.user_id) then
       perform chat_private.refuse('participants_are_not_added_over_a_block');
     end if;
   elsif new.role is distinct from old.role and my_role is distinct from 'owner' then
@@ -484,6 +521,7 @@ comment on column chat.participants.xid is 'The transaction that last changed it
 comment on index chat.participants_by_rev is 'Who came, left or changed role since this rev?';
 comment on index chat.participants_by_user is 'Which chats am I in?';
 comment on index chat.participants_of_user is 'Which chats was this person ever in?';
+comment on index chat.participants_in_order is 'Who is in this chat, and who came first?';
 comment on index chat.participants_by_xid is 'Who came or went lately?';
 comment on table chat.tombstones is 'What was removed for good, so that who was away learns of it.';
 comment on column chat.tombstones.chat_id is 'The chat, which may be gone itself.';
@@ -495,10 +533,11 @@ comment on index chat.tombstones_by_row is 'Was this id ever used?';
 comment on view chat_private.my_memberships is 'The chats the asker is in.';
 comment on view chat_private.my_open_rooms is 'The public rooms, for those who may read them.';
 comment on view chat_private.my_companions is 'Everyone who shares a chat with the asker, as often as they do.';
-comment on view chat_private.names is 'What people are called; named only by chat.people.';
-comment on view chat.people is 'The participants of the chats one reads, by name: those who left as well, for their messages stay.';
+comment on function chat_private.people(uuid, uuid[]) is 'participants.1: names go with the chat they are read in.';
+comment on function chat.people(uuid, uuid[]) is 'Who is and was in a chat that one reads, by name: these people, or all. Those who left as well, for their messages stay.';
 comment on function chat_private.new_uid() is 'A fresh uid: 12 letters, 72 random bits.';
 comment on function chat_private.may_open_to_the_public() is 'Whether the asker may make a room public.';
+comment on function chat_private.hold_chat(uuid) is 'Takes the chat''s lock until the end of the transaction.';
 comment on function chat_private.lock_chat(uuid) is 'Takes the chat''s lock until the end of the transaction, unless the asker is a stranger to it.';
 comment on function chat_private.end_chat(uuid) is 'Deletes a chat softly; everyone in it leaves.';
 comment on function chat_private.chat_rules() is 'chats.4, chats.5, and the founder''s first sight.';

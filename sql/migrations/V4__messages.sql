@@ -10,7 +10,7 @@ insert into chat.rules (number, name, status, sentence) values
   ('messages.7', 'messages_text_is_not_blank', 422, 'a message has a text that is not blank'),
   ('messages.8', 'messages_text_is_short_enough', 422, 'a message has at most 10,000 characters, or what the settings say'),
   ('messages.9', 'messages_reply_within_their_chat', 422, 'a reply is to a message of the same chat that is not deleted'),
-  ('messages.10', 'messages_keep_their_identity', 409, 'a message keeps its chat, id, seq, sender, kind and time'),
+  ('messages.10', 'messages_keep_their_identity', 409, 'a message keeps its chat, id, seq, sender, kind, time and what it answers'),
   ('messages.11', 'messages_stay_deleted', 409, 'a deleted message stays deleted and as it was'),
   ('messages.12', 'messages_exist', 404, 'a message is found in its chat by who may read it'),
   ('messages.13', 'message_id_is_taken', 409, 'an id names one message of a chat: this one is somebody else''s'),
@@ -63,13 +63,10 @@ create table chat.messages (
   pinned_at timestamptz,
   deleted_at timestamptz,
   primary key (chat_id, id),
-  constraint messages_kind_is_known check (kind = 'system' or kind in ('user', 'assistant') and sender_id is not null),
-  constraint messages_reply_within_their_chat
-    foreign key (chat_id, reply_to_id) references chat.messages (chat_id, id) on delete set null (reply_to_id)
+  constraint messages_kind_is_known check (kind = 'system' or kind in ('user', 'assistant') and sender_id is not null)
 );
 create unique index messages_by_seq on chat.messages (chat_id, seq) include (sender_id, deleted_at);
 create unique index messages_changed on chat.messages (chat_id, rev) where rev <> seq;
-create index messages_replies on chat.messages (chat_id, reply_to_id) where reply_to_id is not null;
 
 create table chat.message_edits (
   chat_id uuid not null,
@@ -191,7 +188,7 @@ call chat_private.cite('policy select_staff on chat.read_markers', 'staff.1');
 
 -- what: seq, rev, sender and times are nobody's to choose ------------------------------------------------------
 
-grant select on chat.messages to anon;
+grant select on chat.messages, chat.read_markers to anon;  -- of the markers it sees none: no policy is for it
 grant select on chat.messages, chat.message_edits, chat.read_markers to authenticated, service_role, chat_auditor;
 grant insert (chat_id, id, text, mentions, reply_to_id, attachment_url), update (text, mentions, pinned_at), delete on chat.messages to authenticated;
 grant insert (chat_id, id, sender_id, kind, text, mentions, reply_to_id, attachment_url), update (text, mentions, pinned_at), delete on chat.messages to service_role;
@@ -230,6 +227,13 @@ as $$
 begin
   if char_length(new.text) > (select s.text_max from chat.settings s) then
     perform chat_private.refuse('messages_text_is_short_enough', format('this one has %s', char_length(new.text)));
+  end if;
+  -- no foreign key: what a message answers may be deleted for good without a change to the answer
+  if tg_op = 'INSERT' and new.reply_to_id is not null
+     and not exists (select
+                     from chat.messages m
+                     where m.chat_id = new.chat_id and m.id = new.reply_to_id and m.deleted_at is null) then
+    perform chat_private.refuse('messages_reply_within_their_chat');
   end if;
   return new;
 end
@@ -278,12 +282,6 @@ as $$
 -- under the lock: _900_rev came before
 begin
   perform chat_private.check_writer(new.chat_id);
-  if new.reply_to_id is not null
-     and not exists (select
-                     from chat.messages m
-                     where m.chat_id = new.chat_id and m.id = new.reply_to_id and m.deleted_at is null) then
-    perform chat_private.refuse('messages_reply_within_their_chat');
-  end if;
   if exists (select from chat.tombstones t where t.chat_id = new.chat_id and t.row_id = new.id and t.kind = 'message') then
     perform chat_private.refuse('message_id_was_used');
   end if;
@@ -453,7 +451,9 @@ begin
   if not exists (select
                  from chat.participants p
                  where p.chat_id = new.chat_id and p.user_id = new.user_id and p.left_at is null) then
-    perform chat_private.refuse('reads_are_marked_for_oneself');
+    perform chat_private.refuse(case when exists (select from chat.chats c where c.id = new.chat_id and c.deleted_at is null)
+                                     then 'reads_are_marked_for_oneself'
+                                     else 'chats_exist' end);
   end if;
   new.seq := greatest(
     case when tg_op = 'UPDATE' then old.seq end,
@@ -476,7 +476,7 @@ comment on column chat.messages.sender_id is 'Who sent it; null for the system''
 comment on column chat.messages.kind is 'user, assistant or system.';
 comment on column chat.messages.text is 'As written.';
 comment on column chat.messages.mentions is 'Whom it mentions.';
-comment on column chat.messages.reply_to_id is 'The message it answers.';
+comment on column chat.messages.reply_to_id is 'The message it answers, which may be deleted since.';
 comment on column chat.messages.attachment_url is 'What comes with it.';
 comment on column chat.messages.created_at is 'When it was sent.';
 comment on column chat.messages.edited_at is 'When its text or mentions last changed; null: never.';
@@ -484,7 +484,6 @@ comment on column chat.messages.pinned_at is 'When it was pinned; null: it is no
 comment on column chat.messages.deleted_at is 'When it was deleted; nothing brings it back.';
 comment on index chat.messages_by_seq is 'What was said last, and how much of it is unread?';
 comment on index chat.messages_changed is 'What was edited, pinned or deleted since this rev?';
-comment on index chat.messages_replies is 'What answers this message?';
 comment on table chat.message_edits is 'The texts that messages had before they were edited.';
 comment on column chat.message_edits.chat_id is 'The chat.';
 comment on column chat.message_edits.message_id is 'The message.';
@@ -498,8 +497,8 @@ comment on column chat.read_markers.user_id is 'Who.';
 comment on column chat.read_markers.seq is 'The seq up to which they have read.';
 comment on function chat_private.uuid_v7() is 'A time-ordered id (RFC 9562, version 7).';
 comment on function chat_private.sender_is_in() is 'messages.2, before the lock.';
-comment on function chat_private.message_words() is 'messages.8: the longest text is a setting, so no constraint can say it.';
-comment on function chat_private.message_insert_rules() is 'What a new message must pass under the lock: check_writer, messages.9, messages.14.';
+comment on function chat_private.message_words() is 'messages.8: the longest text is a setting, so no constraint can say it. messages.9.';
+comment on function chat_private.message_insert_rules() is 'What a new message must pass under the lock: check_writer, messages.14.';
 comment on function chat_private.check_writer(uuid) is 'messages.2, messages.18, direct.1, direct.2: asked for new messages and for edits.';
 comment on function chat_private.check_direct(uuid) is 'direct.1 and direct.2 towards this person.';
 comment on function chat_private.message_arrives() is 'direct.4: who left a direct chat is back with the other''s next message. chats.2: a deleted chat takes none.';
@@ -522,5 +521,4 @@ call chat_private.cite('constraint messages_text_is_not_blank on chat.messages',
 call chat_private.cite('constraint messages_mention_a_few on chat.messages', 'messages.17');
 call chat_private.cite('constraint messages_attachment_url_is_a_link on chat.messages', 'messages.16');
 call chat_private.cite('constraint messages_kind_is_known on chat.messages', 'messages.15');
-call chat_private.cite('constraint messages_reply_within_their_chat on chat.messages', 'messages.9');
 call chat_private.cite('constraint reads_start_at_the_beginning on chat.read_markers', 'reads.4');

@@ -76,17 +76,14 @@ begin
     end if;
     new.created_at := clock_timestamp();
   else
-    if (new.chat_id, new.id, new.seq, new.sender_id, new.kind, new.created_at)
-       is distinct from (old.chat_id, old.id, old.seq, old.sender_id, old.kind, old.created_at) then
+    if (new.chat_id, new.id, new.seq, new.sender_id, new.kind, new.reply_to_id, new.created_at)
+       is distinct from (old.chat_id, old.id, old.seq, old.sender_id, old.kind, old.reply_to_id, old.created_at) then
       perform chat_private.refuse('messages_keep_their_identity');
     end if;
     if new is not distinct from old then
       return new;  -- nothing changed: no rev, no event; null would hide the row from RETURNING
     end if;
     if old.deleted_at is not null then
-      if new.reply_to_id is null and (to_jsonb(new) - 'reply_to_id') = (to_jsonb(old) - 'reply_to_id') then
-        return new;  -- what it answered is deleted for good; the rows that remain let go of it
-      end if;
       perform chat_private.refuse('messages_stay_deleted');
     end if;
     if (new.text, new.mentions) is distinct from (old.text, old.mentions) then

@@ -49,30 +49,30 @@ begin
   if not exists (select from chat.users u where u.id = _other) then
     perform chat_private.refuse('users_exist');
   end if;
-  created := false;
-  select c.id into chat_id
-  from chat.chats c
-  where c.low_user_id = low and c.high_user_id = high and c.deleted_at is null;
-  if chat_id is null then
-    perform chat_private.check_direct(_other);
-    insert into chat.chats (type, low_user_id, high_user_id, created_by)
-    values ('direct', low, high, me)
-    on conflict (low_user_id, high_user_id) where deleted_at is null and low_user_id is not null do nothing
-    returning id into chat_id;
-    created := chat_id is not null;
-    if created then
-      insert into chat.participants (chat_id, user_id)
-      select open_direct.chat_id, i.id from unnest(array[low, high]) i (id);
-      return;
-    end if;
-    -- the other opened it in the same moment
-    select c.id into strict chat_id
+  loop  -- until it is there under its lock: the other may open it in the same moment
+    select c.id into chat_id
     from chat.chats c
     where c.low_user_id = low and c.high_user_id = high and c.deleted_at is null;
+    created := not found;
+    if created then
+      perform chat_private.check_direct(_other);
+      insert into chat.chats (type, low_user_id, high_user_id, created_by)
+      values ('direct', low, high, me)
+      on conflict (low_user_id, high_user_id) where deleted_at is null and low_user_id is not null do nothing
+      returning id into chat_id;
+      exit when found;
+    else
+      perform chat_private.hold_chat(chat_id);
+      exit when exists (select from chat.chats c where c.id = open_direct.chat_id and c.deleted_at is null);
+    end if;
+  end loop;
+  if created then
+    insert into chat.participants (chat_id, user_id)
+    select open_direct.chat_id, i.id from unnest(array[low, high]) i (id);
+  else
+    update chat.participants p set left_at = null
+    where p.chat_id = open_direct.chat_id and p.user_id = me and p.left_at is not null;
   end if;
-  perform chat_private.lock_chat(chat_id);
-  update chat.participants p set left_at = null
-  where p.chat_id = open_direct.chat_id and p.user_id = me and p.left_at is not null;
 end
 $$;
 
@@ -103,8 +103,8 @@ begin
   if me is null or c.id is null then
     perform chat_private.refuse('chats_exist');
   end if;
-  perform chat_private.introduce_me();
   perform chat_private.lock_chat(c.id);
+  perform chat_private.introduce_me();
   if exists (select from chat_private.my_memberships m where m.chat_id = c.id) then
     return c.id;
   end if;
@@ -176,16 +176,23 @@ begin
   if _type not in ('event_authors', 'approved_group') or _type is null then
     perform chat_private.refuse('chats_event_ones_have_an_event', 'the type is event_authors or approved_group');
   end if;
-  insert into chat.chats (type, event_id, name, created_by)
-  values (_type, _event_id, _name, null)
-  on conflict (event_id, type) where deleted_at is null and event_id is not null do nothing
-  returning id into chat_id;
-  created := chat_id is not null;
-  if not created then
-    select c.id into strict chat_id
+  loop  -- until it is there under the lock: another call may make or end it in between
+    select c.id into chat_id
     from chat.chats c
     where c.event_id = _event_id and c.type = _type and c.deleted_at is null;
-    perform chat_private.lock_chat(chat_id);
+    created := not found;
+    if created then
+      insert into chat.chats (type, event_id, name, created_by)
+      values (_type, _event_id, _name, null)
+      on conflict (event_id, type) where deleted_at is null and event_id is not null do nothing
+      returning id into chat_id;
+      exit when found;
+    else
+      perform chat_private.hold_chat(chat_id);
+      exit when exists (select from chat.chats c where c.id = put_event_chat.chat_id and c.deleted_at is null);
+    end if;
+  end loop;
+  if not created then
     update chat.chats c set name = _name where c.id = put_event_chat.chat_id and _name is not null and c.name is distinct from _name;
   end if;
   if _user_ids is not null then
@@ -212,14 +219,20 @@ begin atomic
 end;
 
 create function chat_private.end_event_chat(_event_id text, _type text) returns void
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select chat_private.end_chat(c.id)
-  from chat.chats c
-  where c.event_id = _event_id and c.type = _type and c.deleted_at is null
+-- the chat's lock before its row's, like everyone
+declare
+  ended uuid := (select c.id from chat.chats c where c.event_id = _event_id and c.type = _type and c.deleted_at is null);
+begin
+  if ended is not null then
+    perform chat_private.hold_chat(ended);
+    perform chat_private.end_chat(ended);
+  end if;
+end
 $$;
 
 create function chat.end_event_chat(_event_id text, _type text) returns void
@@ -277,28 +290,6 @@ begin atomic
   select chat_private.expect_message(_chat, _id);
 end;
 
-create function chat_private.head_rev(_chat uuid) returns bigint
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-  select greatest(
-    (select m.seq from chat.messages m where m.chat_id = _chat order by m.seq desc limit 1),
-    (select m.rev from chat.messages m where m.chat_id = _chat and m.rev <> m.seq order by m.rev desc limit 1),
-    (select p.rev from chat.participants p where p.chat_id = _chat order by p.rev desc limit 1),
-    (select t.rev from chat.tombstones t where t.chat_id = _chat order by t.rev desc limit 1),
-    (select c.rev from chat.chats c where c.id = _chat))
-$$;
-
-create function chat.head_rev(_chat uuid) returns bigint
-language sql
-stable
-begin atomic
-  -- of a chat that the caller reads; null for any other
-  select chat_private.head_rev(c.id) from chat.chats c where c.id = _chat;
-end;
-
 create function chat_private.expect_free_id(_chat uuid, _id uuid) returns void
 language plpgsql
 stable
@@ -339,8 +330,7 @@ grant execute on function
 to authenticated, service_role;
 grant execute on function
   chat.expect_reader(uuid), chat_private.expect_reader(uuid),
-  chat.expect_message(uuid, uuid), chat_private.expect_message(uuid, uuid),
-  chat.head_rev(uuid), chat_private.head_rev(uuid)
+  chat.expect_message(uuid, uuid), chat_private.expect_message(uuid, uuid)
 to anon, authenticated, service_role;
 grant execute on function
   chat.expect_free_id(uuid, uuid), chat_private.expect_free_id(uuid, uuid)
@@ -368,7 +358,5 @@ comment on function chat_private.expect_reader(uuid) is 'Refuses who may not rea
 comment on function chat.expect_reader(uuid) is 'Refuses who may not read the chat: no such chat (404), or not theirs (403).';
 comment on function chat_private.expect_message(uuid, uuid) is 'messages.12.';
 comment on function chat.expect_message(uuid, uuid) is 'Refuses with the reason why a message was not found.';
-comment on function chat_private.head_rev(uuid) is 'The highest rev of a chat.';
-comment on function chat.head_rev(uuid) is 'The highest rev of a chat that one reads: where a subscription starts.';
 comment on function chat_private.expect_free_id(uuid, uuid) is 'messages.13 and messages.14.';
 comment on function chat.expect_free_id(uuid, uuid) is 'Refuses with the reason why an id cannot be used for a message of this chat.';

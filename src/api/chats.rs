@@ -1,6 +1,6 @@
 //! Chats: mine, one, make, change, join, leave or delete.
 //!
-//! Tables: `chat.chats`, `chat.people`, `chat.read_markers`; functions `chat.open_direct`, `create_group`, `create_room`,
+//! Tables: `chat.chats`, `chat.participants`, `chat.read_markers`; functions `chat.overviews`, `chat.open_direct`, `create_group`, `create_room`,
 //! `join_room`, `delete_chat`. Rules: chats.1 to chats.20, direct.1 to direct.4, participants.2, participants.5, participants.6.
 //! Statuses: 201 for a chat made, 200 for a direct chat that was there; 403 for who may not, 404 for no such chat, 409 for the
 //! last owner who leaves, 422 for a value that breaks a rule.
@@ -21,6 +21,9 @@ use crate::db::Db;
 use crate::error::{ApiError, fault, invalid};
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, keyset, moment_key};
 use crate::{page_of, params};
+
+/// People that a chat may start with.
+const FOUNDERS_MAX: usize = 200;
 
 pub struct ChatsApi {
     pub db: Db,
@@ -63,6 +66,9 @@ impl ChatsApi {
     async fn create_chat(&self, caller: Caller, chat: Body<NewChat>) -> Result<CreateChat, ApiError> {
         let new = chat.0;
         let others = new.participant_ids.unwrap_or_default();
+        if others.len() > FOUNDERS_MAX {
+            return Err(invalid("/participantIds", "a chat starts with at most 200 people"));
+        }
         let (created, id) = match new.kind {
             NewChatType::Direct => {
                 let [other] = others[..] else {
@@ -295,11 +301,12 @@ macro_rules! mine {
     and ($2::text is null
          or strpos(lower(c.name), lower($2)) > 0
          or c.name is null and exists (select
-                                       from chat.people o
-                                       where o.chat_id = c.id
-                                         and o.user_id <> (select chat.uid())
-                                         and (o.left_at is null or c.type = 'direct')
-                                         and strpos(lower(o.display_name), lower($2)) > 0))
+                                       from chat.people(c.id, array(select o.user_id
+                                                                    from chat.participants o
+                                                                    where o.chat_id = c.id and (o.left_at is null or c.type = 'direct')
+                                                                    order by o.joined_at
+                                                                    limit 20)) o
+                                       where o.user_id <> (select chat.uid()) and strpos(lower(o.display_name), lower($2)) > 0))
     and ($3::timestamptz is null or (coalesce(l.created_at, c.created_at), p.chat_id) ",
             $beyond,
             " ($3, $4::uuid))

@@ -14,8 +14,11 @@ use super::body::Body;
 use super::caller::Caller;
 use super::shapes::chat::{Chat, read_chat};
 use crate::db::Db;
-use crate::error::{ApiError, fault};
+use crate::error::{ApiError, fault, invalid};
 use crate::params;
+
+/// People that one request may name.
+const PARTICIPANTS_MAX: usize = 10_000;
 
 pub struct EventsApi {
     pub db: Db,
@@ -40,6 +43,9 @@ impl EventsApi {
         chat: Body<EventChat>,
     ) -> Result<PutEventChat, ApiError> {
         let EventChat { name, participant_ids } = chat.0;
+        if participant_ids.as_ref().is_some_and(|ids| ids.len() > PARTICIPANTS_MAX) {
+            return Err(invalid("/participantIds", "at most 10,000 people are named at once"));
+        }
         let rows = self.db.write(&caller, PUT, params![event_id.0, kind.as_str(), name, participant_ids]).await?;
         let row = rows.first().ok_or_else(|| fault("chat.put_event_chat gave no row"))?;
         let (id, created): (Uuid, bool) = (row.get("chat_id"), row.get("created"));

@@ -1,6 +1,6 @@
 //! Participants: who is in a chat, and how far they have read.
 //!
-//! Tables: `chat.participants`, `chat.people`, `chat.read_markers`. Rules: participants.1 to participants.11, reads.1 to reads.4.
+//! Tables: `chat.participants`, `chat.read_markers`; `chat.people` for the names. Rules: participants.1 to participants.11, reads.1 to reads.4.
 //! Statuses: 403 for who may not, 404 for no such chat or person, 409 for the last owner.
 
 use poem_openapi::param::{Path, Query};
@@ -171,33 +171,43 @@ impl From<&Row> for Participant {
 }
 
 macro_rules! participants {
-    ($rest:literal) => {
+    ($page:literal, $order:literal) => {
         concat!(
-            "
-select p.user_id, p.display_name as name, p.avatar_url, p.role, p.joined_at, coalesce(r.seq, 0) as last_read_seq
-from chat.people p
-left join chat.read_markers r on r.chat_id = p.chat_id and r.user_id = p.user_id
-where p.chat_id = $1
-  and p.left_at is null
+            "with page as materialized (
+  select p.user_id, p.role, p.joined_at
+  from chat.participants p
+  where p.chat_id = $1
+    and p.left_at is null
 ",
-            $rest
+            $page,
+            ")
+select g.user_id, n.display_name as name, n.avatar_url, g.role, g.joined_at, coalesce(r.seq, 0) as last_read_seq
+from page g
+join chat.people($1, array(select g.user_id from page g)) n on n.user_id = g.user_id
+left join chat.read_markers r on r.chat_id = $1 and r.user_id = g.user_id
+order by g.joined_at ",
+            $order,
+            ", g.user_id ",
+            $order
         )
     };
 }
 
 const OLDER: &str = participants!(
-    "  and ($2::timestamptz is null or (p.joined_at, p.user_id) < ($2, $3::uuid))
-order by p.joined_at desc, p.user_id desc
-limit $4"
+    "    and ($2::timestamptz is null or (p.joined_at, p.user_id) < ($2, $3::uuid))
+  order by p.joined_at desc, p.user_id desc
+  limit $4",
+    "desc"
 );
 
 const NEWER: &str = participants!(
-    "  and (p.joined_at, p.user_id) > ($2::timestamptz, $3::uuid)
-order by p.joined_at, p.user_id
-limit $4"
+    "    and (p.joined_at, p.user_id) > ($2::timestamptz, $3::uuid)
+  order by p.joined_at, p.user_id
+  limit $4",
+    "asc"
 );
 
-const ONE: &str = participants!("  and p.user_id = $2");
+const ONE: &str = participants!("    and p.user_id = $2", "asc");
 
 const PUT: &str = "
 insert into chat.participants as p (chat_id, user_id, role)

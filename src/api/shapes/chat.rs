@@ -225,11 +225,11 @@ macro_rules! described_chats {
             ")
 select
   c.id, c.uid, c.type, c.visibility, c.event_id, c.topic, c.read_only, c.created_at,
-  coalesce(c.name, called.name, '') as name,
-  there.participants,
-  (select count(*) from chat.participants p where p.chat_id = c.id and p.left_at is null) as participant_count,
-  mine.last_id, mine.last_seq, mine.last_sender_id, mine.last_text, mine.last_at,
-  (select p.display_name from chat.people p where p.chat_id = c.id and p.user_id = mine.last_sender_id) as last_sender_name,
+  -- a direct chat is called after the other, here or gone; a group without a name after its first five
+  coalesce(c.name, o.other_name, o.members, '') as name,
+  o.participants, o.participant_count, o.head_rev,
+  mine.last_id, mine.last_seq, mine.last_sender_id, mine.last_text, mine.last_at, o.sender_name as last_sender_name,
+  mine.role as my_role,
   case when mine.role is null then 0 else
     (select count(*)
      from (select
@@ -238,32 +238,10 @@ select
              and m.seq > coalesce((select r.seq from chat.read_markers r where r.chat_id = c.id and r.user_id = (select chat.uid())), 0)
              and m.deleted_at is null
              and m.sender_id is distinct from (select chat.uid())
-           limit 100) unread) end as unread_count,
-  mine.role as my_role,
-  chat.head_rev(c.id) as head_rev
+           limit 100) unread) end as unread_count
 from mine
 join chat.chats c on c.id = mine.chat_id
-cross join lateral (
-  select coalesce(jsonb_agg(jsonb_build_object('id', f.user_id, 'name', f.display_name, 'avatarUrl', f.avatar_url)
-                            order by f.joined_at, f.user_id), '[]') as participants
-  from (select p.user_id, p.display_name, p.avatar_url, p.joined_at
-        from chat.people p
-        where p.chat_id = c.id and p.left_at is null
-        order by p.joined_at, p.user_id
-        limit 20) f) there
-cross join lateral (
-  -- a direct chat is called after the other, here or gone; the others after their first five
-  select case when c.type = 'direct'
-              then (select p.display_name
-                    from chat.people p
-                    where p.chat_id = c.id and p.user_id <> (select chat.uid())
-                    limit 1)
-              else (select string_agg('@' || coalesce(f.username, f.display_name), ', ' order by f.joined_at, f.user_id)
-                    from (select p.user_id, p.username, p.display_name, p.joined_at
-                          from chat.people p
-                          where c.name is null and p.chat_id = c.id and p.left_at is null
-                          order by p.joined_at, p.user_id
-                          limit 5) f) end as name) called
+join chat.overviews(array(select g.chat_id from mine g), array(select g.last_sender_id from mine g)) o on o.chat_id = c.id
 order by mine.active_at ",
             $order,
             ", mine.chat_id ",

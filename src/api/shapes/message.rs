@@ -85,23 +85,18 @@ macro_rules! message_columns {
     };
 }
 
-/// A page of rows of `chat.messages` as `m`, with each sender's name looked up once.
+/// A page of rows of `chat.messages` as `m`, with its senders' names, looked up once for the page.
 macro_rules! named_messages {
     ($page:expr, $order:literal) => {
         concat!(
             "with page as materialized (",
             $page,
-            "),
-named as materialized (
-  select p.user_id, p.display_name
-  from (select distinct m.sender_id from page m) s
-  join chat.people p on p.chat_id = $1 and p.user_id = s.sender_id
-)
+            ")
 select ",
             $crate::api::shapes::message::message_columns!(),
             ", n.display_name as sender_name
 from page m
-left join named n on n.user_id = m.sender_id
+left join chat.people($1, array(select distinct g.sender_id from page g)) n on n.user_id = m.sender_id
 order by m.seq ",
             $order
         )
