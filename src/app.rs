@@ -14,7 +14,7 @@ use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Authenticator;
+use crate::auth::{AuthConfig, Authenticator};
 use crate::config::Settings;
 use crate::db::Db;
 use crate::{check, error, operations};
@@ -28,13 +28,19 @@ const IDLE: Duration = Duration::from_secs(75);
 
 /// A running server.
 pub struct App {
+    database: Database,
+    serving: Serving,
+}
+
+/// What runs over a database.
+struct Serving {
     address: SocketAddr,
     url: String,
     secret: Option<DevelopmentSecret>,
-    database: Database,
     db: Db,
+    care: Option<JoinHandle<()>>,
     stop: CancellationToken,
-    serving: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<std::io::Result<()>>,
 }
 
 impl App {
@@ -45,8 +51,8 @@ impl App {
     /// message is for a person.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let database = Database::open(&settings.database).await?;
-        match Self::serve(settings, &database).await {
-            Ok((address, url, secret, db, stop, serving)) => Ok(Self { address, url, secret, database, db, stop, serving }),
+        match Serving::start(settings, &database).await {
+            Ok(serving) => Ok(Self { database, serving }),
             Err(error) => {
                 database.close().await?;
                 Err(error)
@@ -54,62 +60,19 @@ impl App {
         }
     }
 
-    async fn serve(
-        settings: &Settings,
-        database: &Database,
-    ) -> anyhow::Result<(SocketAddr, String, Option<DevelopmentSecret>, Db, CancellationToken, JoinHandle<std::io::Result<()>>)>
-    {
-        database.migrate().await?;
-        let client = database.api_client().await?;
-        check::refuse_if_unsafe(&client).await?;
-        error::learn_rules(database::rules(&client).await?);
-        drop(client);
-
-        let mut auth = settings.tokens.auth();
-        let mut secret = None;
-        if !settings.tokens.names_an_issuer() {
-            let made = database
-                .data()
-                .map(development_secret)
-                .transpose()?
-                .context("nothing says which tokens to believe: set JWT_SECRET or JWT_JWKS")?;
-            auth.secret = Some(made.0.clone());
-            secret = Some(made);
-        }
-        let authenticator = Authenticator::new(&auth).await?;
-        let db = Db::new(database.api(), settings.database.pool.into())?;
-
-        let acceptor = TcpListener::bind(settings.process.listen.clone())
-            .into_acceptor()
-            .await
-            .with_context(|| format!("cannot listen on {}", settings.process.listen))?;
-        let address =
-            *acceptor.local_addr().first().and_then(|address| address.as_socket_addr()).context("the listener has no address")?;
-        let url = settings.process.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let endpoint = routes::routes(&db, authenticator, &url, &settings.process.origins, operations::Figures::new()?);
-        let stop = CancellationToken::new();
-        let stopping = stop.clone();
-        let serving = tokio::spawn(poem::Server::new_with_acceptor(acceptor).idle_timeout(IDLE).run_with_graceful_shutdown(
-            endpoint,
-            async move { stopping.cancelled().await },
-            Some(GRACE),
-        ));
-        Ok((address, url, secret, db, stop, serving))
-    }
-
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.serving.address
     }
 
     /// How it is reached, without a slash at the end.
     pub fn url(&self) -> &str {
-        &self.url
+        &self.serving.url
     }
 
     /// The secret that its tokens are signed with, if it made one itself.
     pub fn development_secret(&self) -> Option<&DevelopmentSecret> {
-        self.secret.as_ref()
+        self.serving.secret.as_ref()
     }
 
     /// The database it serves from.
@@ -119,7 +82,7 @@ impl App {
 
     /// The pool it serves with.
     pub fn db(&self) -> &Db {
-        &self.db
+        &self.serving.db
     }
 
     /// Ends it in order: no new requests, those under way answered, the pool closed, the private server stopped if nobody else
@@ -128,12 +91,62 @@ impl App {
     /// # Errors
     /// When the private server cannot be stopped.
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.stop.cancel();
-        match self.serving.await {
+        let Serving { db, care, stop, task, .. } = self.serving;
+        if let Some(care) = care {
+            care.abort();
+            // its hold on the private server ends with it
+            let _ = care.await;
+        }
+        stop.cancel();
+        match task.await {
             Ok(ended) => ended.context("the listener ended badly")?,
             Err(panic) => tracing::error!(%panic, "the server ended badly"),
         }
-        self.db.close();
+        db.close();
         self.database.close().await
     }
+}
+
+impl Serving {
+    async fn start(settings: &Settings, database: &Database) -> anyhow::Result<Self> {
+        database.migrate().await?;
+        let client = database.api_client().await?;
+        check::refuse_if_unsafe(&client).await?;
+        error::learn_rules(database::rules(&client).await?);
+        drop(client);
+
+        let (auth, secret) = believed(settings, database)?;
+        let authenticator = Authenticator::new(&auth).await?;
+        let db = Db::new(database.api(), settings.database.pool.into())?;
+
+        let listen = &settings.process.listen;
+        let acceptor =
+            TcpListener::bind(listen.clone()).into_acceptor().await.with_context(|| format!("cannot listen on {listen}"))?;
+        let address =
+            *acceptor.local_addr().first().and_then(|address| address.as_socket_addr()).context("the listener has no address")?;
+        let url = settings.process.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let url = url.trim_end_matches('/').to_owned();
+        let endpoint = routes::routes(&db, authenticator, &url, &settings.process.origins, operations::Figures::new()?);
+        let stop = CancellationToken::new();
+        let stopping = stop.clone();
+        let task = tokio::spawn(poem::Server::new_with_acceptor(acceptor).idle_timeout(IDLE).run_with_graceful_shutdown(
+            endpoint,
+            async move { stopping.cancelled().await },
+            Some(GRACE),
+        ));
+        let care = database.look_after(&db);
+        Ok(Self { address, url, secret, db, care, stop, task })
+    }
+}
+
+/// Which tokens to believe: as the settings say, or with a private server and no word about it, those of its development secret.
+fn believed(settings: &Settings, database: &Database) -> anyhow::Result<(AuthConfig, Option<DevelopmentSecret>)> {
+    let mut auth = settings.tokens.auth();
+    if settings.tokens.names_an_issuer() {
+        return Ok((auth, None));
+    }
+    let data = database.data().context("nothing says which tokens to believe: set JWT_SECRET or JWT_JWKS")?;
+    let secret = development_secret(data)?;
+    auth.secret = Some(secret.0.clone());
+    Ok((auth, Some(secret)))
 }

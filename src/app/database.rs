@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 
 use crate::config::{DatabaseSettings, search_path};
+use crate::db::Db;
 use crate::dsn::Dsn;
 use crate::error::{Rule, Rules};
 use crate::migrate::{self, State};
@@ -28,9 +30,12 @@ const START_WAIT: Duration = Duration::from_secs(30);
 /// How often it is asked meanwhile.
 const START_PACE: Duration = Duration::from_millis(250);
 
+/// How often a private server is looked after.
+const CARE_PACE: Duration = Duration::from_secs(2);
+
 /// A database to serve from.
 pub struct Database {
-    server: Option<Server>,
+    server: Option<Arc<Server>>,
     api: Dsn,
     admin: Option<Dsn>,
 }
@@ -86,7 +91,7 @@ impl Database {
         admin.config_mut().dbname(DATABASE);
         let mut api = admin.clone();
         api.config_mut().user(API);
-        Ok(Self { server: Some(server), api, admin: Some(admin) })
+        Ok(Self { server: Some(Arc::new(server)), api, admin: Some(admin) })
     }
 
     /// Migrates it where there is a login for that; otherwise makes sure that nothing is missing.
@@ -143,12 +148,27 @@ impl Database {
 
     /// The folder of a private server.
     pub fn data(&self) -> Option<&Path> {
-        self.server.as_ref().map(Server::data)
+        self.server.as_deref().map(Server::data)
     }
 
     /// The private server.
     pub fn server(&self) -> Option<&Server> {
-        self.server.as_ref()
+        self.server.as_deref()
+    }
+
+    /// Starts a private server again when it is gone, killed by a person or for want of memory, until the task is aborted.
+    pub fn look_after(&self, db: &Db) -> Option<JoinHandle<()>> {
+        let (server, db) = (Arc::clone(self.server.as_ref()?), db.clone());
+        Some(tokio::spawn(async move {
+            loop {
+                sleep(CARE_PACE).await;
+                if db.ping().await.is_err()
+                    && let Err(error) = server.ensure_running().await
+                {
+                    tracing::error!(%error, "the private server cannot be started again");
+                }
+            }
+        }))
     }
 
     /// Lets go of it: a private server stops when nobody uses it any more.
@@ -156,10 +176,10 @@ impl Database {
     /// # Errors
     /// When the private server cannot be stopped.
     pub async fn close(self) -> anyhow::Result<()> {
-        if let Some(server) = self.server {
-            server.stop().await?;
+        match self.server.and_then(Arc::into_inner) {
+            Some(server) => Ok(server.stop().await?),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
