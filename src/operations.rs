@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use poem::http::{HeaderName, HeaderValue, StatusCode};
 use poem::web::Data;
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, handler};
@@ -118,17 +118,13 @@ impl<E: Endpoint> Endpoint for Observed<E> {
         request.extensions_mut().insert(subject.clone());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
 
-        let (mut response, operation) = match self.endpoint.call(request).await {
-            Ok(response) => {
-                let response = response.into_response();
-                let operation = response.data::<OperationId>().copied();
-                (response, operation)
-            }
-            Err(error) => {
-                let operation = error.data::<OperationId>().copied();
-                (problem(error), operation)
-            }
+        let mut response = match self.endpoint.call(request).await {
+            Ok(response) => response.into_response(),
+            Err(error) => problem(error).await,
         };
+        let operation = response.data::<OperationId>().copied();
+        // the same answer may come compressed to somebody else
+        response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
         if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
@@ -151,7 +147,17 @@ impl<E: Endpoint> Endpoint for Observed<E> {
 }
 
 /// Whatever a framework says in its own words, said as a problem.
-fn problem(error: poem::Error) -> Response {
+pub async fn problem(error: poem::Error) -> Response {
+    let operation = error.data::<OperationId>().copied();
+    let mut response = said(error);
+    if let Some(operation) = operation {
+        response.set_data(operation);
+    }
+    response
+}
+
+fn said(error: poem::Error) -> Response {
+    use poem::error::CorsError;
     use poem_openapi::error::{AuthorizationError, ContentTypeError, ParseParamError, ParsePathError};
 
     if error.is_from_response() {
@@ -163,6 +169,12 @@ fn problem(error: poem::Error) -> Response {
     } else if let Some(ParsePathError { reason, .. }) = error.downcast_ref() {
         // the framework has its own names for the parameters of a path; what it quotes says which it is
         crate::error::invalid("path", reason)
+    } else if error.is::<CorsError>() {
+        return with_status(Problem::new(
+            status,
+            "origin_not_allowed",
+            "pages of this origin may not do this; see TABLETALK_ORIGINS",
+        ));
     } else if error.is::<AuthorizationError>() {
         Problem::new(StatusCode::UNAUTHORIZED, "token_missing", "this needs a token: Authorization: Bearer <JWT>").into()
     } else if error.is::<ContentTypeError>() {

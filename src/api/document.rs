@@ -24,25 +24,32 @@ pub fn service(apis: Apis) -> OpenApiService<Apis, ()> {
 /// When poem-openapi gives no JSON.
 pub fn document(service: &OpenApiService<Apis, ()>) -> String {
     let mut document: Value = serde_json::from_str(&service.spec()).expect("invariant: poem-openapi writes JSON");
-    mend(&mut document);
+    let descriptions = schema_descriptions(&document);
+    mend(&mut document, &descriptions);
     let mut text = serde_json::to_string_pretty(&document).expect("invariant: a JSON value can be written");
     text.push('\n');
     text
 }
 
+/// What each schema is, by the reference to it.
+fn schema_descriptions(document: &Value) -> Map<String, Value> {
+    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+    schemas.map(|(name, schema)| (format!("#/components/schemas/{name}"), schema["description"].clone())).collect()
+}
+
 /// What the library says otherwise than it is, or than generators understand.
-fn mend(value: &mut Value) {
+fn mend(value: &mut Value, descriptions: &Map<String, Value>) {
     match value {
         Value::Object(object) => {
-            mend_object(object);
-            object.values_mut().for_each(mend);
+            mend_object(object, descriptions);
+            object.values_mut().for_each(|value| mend(value, descriptions));
         }
-        Value::Array(items) => items.iter_mut().for_each(mend),
+        Value::Array(items) => items.iter_mut().for_each(|value| mend(value, descriptions)),
         _ => {}
     }
 }
 
-fn mend_object(object: &mut Map<String, Value>) {
+fn mend_object(object: &mut Map<String, Value>, descriptions: &Map<String, Value>) {
     // generators match `application/json` to the letter, without a charset
     if let Some(Value::Object(content)) = object.get_mut("content") {
         *content = std::mem::take(content)
@@ -78,8 +85,30 @@ fn mend_object(object: &mut Map<String, Value>) {
     if object.get("deprecated") == Some(&json!(false)) {
         object.remove("deprecated");
     }
-    // an answer without words of its own is what its status says
-    if object.get("description") == Some(&json!("")) && object.contains_key("content") {
-        object.insert("description".to_owned(), json!("What was asked for."));
+    // an answer without words of its own is described by what it answers with
+    if object.get("description") == Some(&json!(""))
+        && let Some(Value::String(schema)) =
+            object.get("content").map(|content| content["application/json"]["schema"]["$ref"].clone())
+        && let Some(description) = descriptions.get(&schema)
+    {
+        object.insert("description".to_owned(), description.clone());
     }
+    // the library shouts the names of headers
+    if let Some(Value::Object(headers)) = object.get_mut("headers") {
+        *headers = std::mem::take(headers).into_iter().map(|(name, header)| (title_case(&name), header)).collect();
+    }
+    if object.get("servers") == Some(&json!([])) {
+        object.remove("servers");
+    }
+}
+
+/// `RETRY-AFTER` as `Retry-After`.
+fn title_case(name: &str) -> String {
+    let words = name.split('-').map(|word| {
+        let mut letters = word.chars();
+        letters
+            .next()
+            .map_or_else(String::new, |first| first.to_uppercase().chain(letters.flat_map(char::to_lowercase)).collect())
+    });
+    words.collect::<Vec<String>>().join("-")
 }

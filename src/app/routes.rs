@@ -3,6 +3,7 @@
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderName, Method, header};
 use poem::middleware::{AddData, CatchPanic, Compression, Cors};
+use poem::web::{CompressionAlgo, CompressionLevel};
 use poem::{Body, Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Middleware, Request, Response, Route, get};
 
 use crate::api;
@@ -41,9 +42,11 @@ pub fn routes(
         .with(AddData::new(Gate::new(authenticator, db.clone())))
         .with(AddData::new(PublicUrl(url.to_owned())))
         .with(AddData::new(figures.clone()))
-        .with(Observe(figures))
-        .with(Compression::new())
+        // problems are answers before CORS looks at them, so that pages may read them; what CORS itself refuses is one outside
+        .catch_all_error(operations::problem)
         .with(cors(url, origins))
+        .with(Compression::new().algorithms([CompressionAlgo::GZIP]).with_quality(CompressionLevel::Fastest))
+        .with(Observe(figures))
         .map_to_response()
         .boxed()
 }
