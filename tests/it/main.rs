@@ -4,6 +4,8 @@ mod auth;
 mod dsn;
 mod messages;
 mod postgres;
+mod request_path;
+mod revisions;
 mod sql;
 mod support;
 mod tidy;

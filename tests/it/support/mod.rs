@@ -5,6 +5,7 @@
 pub mod cluster;
 pub mod database;
 pub mod people;
+pub mod random;
 pub mod server;
 
 use std::time::{Duration, Instant};
