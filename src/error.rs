@@ -151,6 +151,11 @@ pub fn invalid(pointer: &str, message: &str) -> ApiError {
     problem.into()
 }
 
+/// What was written was undone by somebody else before it could be answered with.
+pub fn overtaken() -> ApiError {
+    Problem::new(StatusCode::CONFLICT, "overtaken", "it was done, and undone by somebody else in the same moment").into()
+}
+
 /// A problem of the server's own making: the reason goes to the log, never to the caller.
 pub fn fault(reason: &str) -> ApiError {
     tracing::error!(reason, "a request failed");

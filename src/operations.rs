@@ -2,11 +2,13 @@
 //!
 //! A log line holds method, path, operation, status, duration and who asked. Never a body, a token or a query string.
 
+mod problems;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
-use poem::http::{HeaderName, HeaderValue, StatusCode};
+use poem::http::{HeaderName, HeaderValue};
 use poem::web::Data;
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, handler};
 use poem_openapi::OperationId;
@@ -15,7 +17,9 @@ use uuid::Uuid;
 
 use crate::api::caller::Subject;
 use crate::db::Db;
-use crate::error::{ApiError, Problem};
+use crate::error::ApiError;
+
+pub use problems::{InOurWords, Paths};
 
 /// The header that names a request, in its answer and in the log.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -91,7 +95,7 @@ impl Figures {
     }
 }
 
-/// Names each request, turns what went wrong into a problem, writes the log line and counts.
+/// Names each request, writes its log line and counts it. Stands outside of [`InOurWords`], so nothing fails within.
 pub struct Observe(pub Figures);
 
 impl<E: Endpoint> Middleware<E> for Observe {
@@ -118,10 +122,7 @@ impl<E: Endpoint> Endpoint for Observed<E> {
         request.extensions_mut().insert(subject.clone());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
 
-        let mut response = match self.endpoint.call(request).await {
-            Ok(response) => response.into_response(),
-            Err(error) => problem(error).await,
-        };
+        let mut response = self.endpoint.call(request).await?.into_response();
         let operation = response.data::<OperationId>().copied();
         // the same answer may come compressed to somebody else
         response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
@@ -144,61 +145,4 @@ impl<E: Endpoint> Endpoint for Observed<E> {
         );
         Ok(response)
     }
-}
-
-/// Whatever a framework says in its own words, said as a problem.
-pub async fn problem(error: poem::Error) -> Response {
-    let operation = error.data::<OperationId>().copied();
-    let mut response = said(error);
-    if let Some(operation) = operation {
-        response.set_data(operation);
-    }
-    response
-}
-
-fn said(error: poem::Error) -> Response {
-    use poem::error::CorsError;
-    use poem_openapi::error::{AuthorizationError, ContentTypeError, ParseParamError, ParsePathError};
-
-    if error.is_from_response() {
-        return error.into_response();
-    }
-    let status = error.status();
-    let api_error = if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
-        crate::error::invalid(name, reason)
-    } else if let Some(ParsePathError { reason, .. }) = error.downcast_ref() {
-        // the framework has its own names for the parameters of a path; what it quotes says which it is
-        crate::error::invalid("path", reason)
-    } else if error.is::<CorsError>() {
-        return with_status(Problem::new(
-            status,
-            "origin_not_allowed",
-            "pages of this origin may not do this; see TABLETALK_ORIGINS",
-        ));
-    } else if error.is::<AuthorizationError>() {
-        Problem::new(StatusCode::UNAUTHORIZED, "token_missing", "this needs a token: Authorization: Bearer <JWT>").into()
-    } else if error.is::<ContentTypeError>() {
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "body_is_not_json", error.to_string()).into()
-    } else {
-        match status.as_u16() {
-            400 => Problem::new(status, "request_is_invalid", error.to_string()).into(),
-            404 => Problem::new(status, "path_not_found", "nothing is at this path; /openapi.json lists what there is").into(),
-            405 => {
-                return with_status(Problem::new(status, "method_not_allowed", "not with this method; /openapi.json lists them"));
-            }
-            413 => Problem::new(status, "body_is_too_long", "the body is longer than this server reads").into(),
-            code if status.is_client_error() => {
-                return with_status(Problem::new(status, &format!("http_{code}"), error.to_string()));
-            }
-            _ => crate::error::fault(&error.to_string()),
-        }
-    };
-    api_error.into_response()
-}
-
-/// A problem of a status that no operation documents.
-fn with_status(problem: Problem) -> Response {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = poem_openapi::types::ToJSON::to_json_string(&problem);
-    Response::builder().status(status).header(CONTENT_TYPE, "application/problem+json").body(body)
 }

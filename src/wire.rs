@@ -147,9 +147,9 @@ impl ParseFromParameter for Cursor {
     }
 }
 
-/// The position of an item in a list by time: microseconds since 1970 and an id, for those of one moment.
-pub fn moment_key(at: Timestamp, id: Uuid) -> String {
-    format!("{}/{id}", at.0.unix_timestamp_nanos() / 1_000)
+/// The position of an item in a list by time: the list, microseconds since 1970, and an id for those of one moment.
+pub fn moment_key(list: &str, at: Timestamp, id: Uuid) -> String {
+    format!("{list}/{}/{id}", at.0.unix_timestamp_nanos() / 1_000)
 }
 
 /// Where a list by time goes on: the moment and id that its page stops short of, and which of its two statements reads on.
@@ -157,12 +157,14 @@ pub fn moment_key(at: Timestamp, id: Uuid) -> String {
 /// # Errors
 /// [`BadCursor`], when the cursor is of another list.
 pub fn keyset(
+    list: &str,
     cursor: Option<&Cursor>,
     older: &'static str,
     newer: &'static str,
 ) -> Result<(Option<OffsetDateTime>, Option<Uuid>, &'static str), BadCursor> {
     let Some(cursor) = cursor else { return Ok((None, None, older)) };
-    let (micros, id) = cursor.key.split_once('/').ok_or(BadCursor)?;
+    let key = cursor.key.strip_prefix(list).and_then(|key| key.strip_prefix('/')).ok_or(BadCursor)?;
+    let (micros, id) = key.split_once('/').ok_or(BadCursor)?;
     let micros: i64 = micros.parse().map_err(|_| BadCursor)?;
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map_err(|_| BadCursor)?;
     let id = id.parse().map_err(|_| BadCursor)?;

@@ -228,13 +228,6 @@ begin
   if char_length(new.text) > (select s.text_max from chat.settings s) then
     perform chat_private.refuse('messages_text_is_short_enough', format('this one has %s', char_length(new.text)));
   end if;
-  -- no foreign key: what a message answers may be deleted for good without a change to the answer
-  if tg_op = 'INSERT' and new.reply_to_id is not null
-     and not exists (select
-                     from chat.messages m
-                     where m.chat_id = new.chat_id and m.id = new.reply_to_id and m.deleted_at is null) then
-    perform chat_private.refuse('messages_reply_within_their_chat');
-  end if;
   return new;
 end
 $$;
@@ -242,6 +235,26 @@ create trigger _200_words_inserted before insert on chat.messages for each row
 execute function chat_private.message_words();
 create trigger _200_words_updated before update of text on chat.messages for each row
 execute function chat_private.message_words();
+
+create function chat_private.reply_rules() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+-- Under the lock: _900_rev came before. No foreign key: what a message answers may be deleted for good without a change to the answer.
+begin
+  if not exists (select
+                 from chat.messages m
+                 where m.chat_id = new.chat_id and m.id = new.reply_to_id and m.deleted_at is null) then
+    perform chat_private.refuse('messages_reply_within_their_chat');
+  end if;
+  return new;
+end
+$$;
+create trigger _940_reply before insert on chat.messages for each row
+when (new.reply_to_id is not null)
+execute function chat_private.reply_rules();
 
 create function chat_private.check_writer(_chat uuid) returns void
 language plpgsql
@@ -497,8 +510,9 @@ comment on column chat.read_markers.user_id is 'Who.';
 comment on column chat.read_markers.seq is 'The seq up to which they have read.';
 comment on function chat_private.uuid_v7() is 'A time-ordered id (RFC 9562, version 7).';
 comment on function chat_private.sender_is_in() is 'messages.2, before the lock.';
-comment on function chat_private.message_words() is 'messages.8: the longest text is a setting, so no constraint can say it. messages.9.';
+comment on function chat_private.message_words() is 'messages.8: the longest text is a setting, so no constraint can say it.';
 comment on function chat_private.message_insert_rules() is 'What a new message must pass under the lock: check_writer, messages.14.';
+comment on function chat_private.reply_rules() is 'messages.9.';
 comment on function chat_private.check_writer(uuid) is 'messages.2, messages.18, direct.1, direct.2: asked for new messages and for edits.';
 comment on function chat_private.check_direct(uuid) is 'direct.1 and direct.2 towards this person.';
 comment on function chat_private.message_arrives() is 'direct.4: who left a direct chat is back with the other''s next message. chats.2: a deleted chat takes none.';
@@ -511,6 +525,7 @@ comment on function chat_private.read_forward() is 'reads.2 and reads.3.';
 comment on trigger _100_sender_is_in on chat.messages is 'Binds those whom RLS binds, the service role apart.';
 comment on trigger _200_words_inserted on chat.messages is 'Binds everyone.';
 comment on trigger _200_words_updated on chat.messages is 'Binds everyone.';
+comment on trigger _940_reply on chat.messages is 'Binds everyone.';
 comment on trigger _950_insert_rules on chat.messages is 'Binds those whom RLS binds, the service role apart.';
 comment on trigger _950_update_rules on chat.messages is 'Binds those whom RLS binds, the service role apart.';
 comment on trigger _100_arrive on chat.messages is 'Binds everyone.';

@@ -270,6 +270,25 @@ begin atomic
   select chat_private.expect_reader(_chat);
 end;
 
+create function chat_private.expect_user(_id uuid) returns void
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+-- for who looked for this person and found none: nobody, or nobody they know, which must look the same
+begin
+  perform chat_private.refuse('users_are_seen_by_who_knows_them');
+end
+$$;
+
+create function chat.expect_user(_id uuid) returns void
+language sql
+stable
+begin atomic
+  select chat_private.expect_user(_id);
+end;
+
 create function chat_private.expect_message(_chat uuid, _id uuid) returns void
 language plpgsql
 stable
@@ -330,6 +349,7 @@ grant execute on function
 to authenticated, service_role;
 grant execute on function
   chat.expect_reader(uuid), chat_private.expect_reader(uuid),
+  chat.expect_user(uuid), chat_private.expect_user(uuid),
   chat.expect_message(uuid, uuid), chat_private.expect_message(uuid, uuid)
 to anon, authenticated, service_role;
 grant execute on function
@@ -356,6 +376,8 @@ comment on function chat_private.end_event_chat(text, text) is 'chats.17.';
 comment on function chat.end_event_chat(text, text) is 'Ends an event''s chat. Idempotent.';
 comment on function chat_private.expect_reader(uuid) is 'Refuses who may not read the chat: no such chat, or not theirs.';
 comment on function chat.expect_reader(uuid) is 'Refuses who may not read the chat: no such chat (404), or not theirs (403).';
+comment on function chat_private.expect_user(uuid) is 'users.1.';
+comment on function chat.expect_user(uuid) is 'Refuses with the reason why a person was not found.';
 comment on function chat_private.expect_message(uuid, uuid) is 'messages.12.';
 comment on function chat.expect_message(uuid, uuid) is 'Refuses with the reason why a message was not found.';
 comment on function chat_private.expect_free_id(uuid, uuid) is 'messages.13 and messages.14.';

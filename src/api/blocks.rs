@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Tag;
 use super::caller::Caller;
 use crate::db::Db;
-use crate::error::{ApiError, fault};
+use crate::error::{ApiError, overtaken};
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
 use crate::{page_of, params};
 
@@ -28,15 +28,15 @@ impl BlocksApi {
         caller: Caller,
         /// Where to go on: `nextCursor` or `prevCursor` of a page.
         cursor: Query<Option<Cursor>>,
-        /// How many at most.
+        /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
     ) -> Result<Json<BlockPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
-        let (at, id, sql) = keyset(cursor.as_ref(), OLDER, NEWER)?;
+        let (at, id, sql) = keyset("blocks", cursor.as_ref(), OLDER, NEWER)?;
         let rows = self.db.read(&caller, sql, params![at, id, i64::from(limit) + 1]).await?;
         let blocks: Vec<Block> = rows.iter().map(Block::from).collect();
-        let page = Page::cut(blocks, limit, cursor.as_ref(), |b| moment_key(b.created_at, b.user_id));
+        let page = Page::cut(blocks, limit, cursor.as_ref(), |b| moment_key("blocks", b.created_at, b.user_id));
         Ok(Json(page.into()))
     }
 
@@ -54,7 +54,7 @@ impl BlocksApi {
     ) -> Result<PutBlock, ApiError> {
         let made = !self.db.write(&caller, PUT, params![user_id.0]).await?.is_empty();
         let rows = self.db.read(&caller, ONE, params![user_id.0]).await?;
-        let block = rows.first().map(Block::from).ok_or_else(|| fault("a block just made cannot be read"))?;
+        let block = rows.first().map(Block::from).ok_or_else(overtaken)?;
         Ok(if made { PutBlock::Made(Json(block)) } else { PutBlock::There(Json(block)) })
     }
 

@@ -40,10 +40,16 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
             return Err(ContentTypeError::NotSupported { content_type: content_type.to_owned() }.into());
         }
         let bytes = <Vec<u8> as poem::FromRequest>::from_request(request, body).await?;
+        if bytes.is_empty() {
+            return Err(error::invalid("", "the body is empty, and this needs a JSON object").into());
+        }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let pointer = pointer(error.path());
-            error::invalid(&pointer, &error.into_inner().to_string())
+            let (mut pointer, message) = (pointer(error.path()), error.into_inner().to_string());
+            if let Some((missing, _)) = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
+                pointer = format!("{pointer}/{missing}");
+            }
+            error::invalid(&pointer, &message)
         })?;
         reader.end().map_err(|error| error::invalid("", &error.to_string()))?;
         Ok(Self(value))

@@ -46,16 +46,17 @@ impl ChatsApi {
         query: Query<Option<String>>,
         /// Where to go on: `nextCursor` or `prevCursor` of a page.
         cursor: Query<Option<Cursor>>,
-        /// How many at most.
+        /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
     ) -> Result<Json<ChatPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
-        let (at, id, sql) = keyset(cursor.as_ref(), OLDER, NEWER)?;
+        let (at, id, sql) = keyset("chats", cursor.as_ref(), OLDER, NEWER)?;
         let kind = kind.map(ChatType::as_str);
         let rows = self.db.read(&caller, sql, params![kind, query.0, at, id, i64::from(limit) + 1]).await?;
         let chats = rows.iter().map(Chat::try_from).collect::<Result<Vec<_>, _>>()?;
-        let page = Page::cut(chats, limit, cursor.as_ref(), |c| moment_key(c.last_message_at.unwrap_or(c.created_at), c.id));
+        let page =
+            Page::cut(chats, limit, cursor.as_ref(), |c| moment_key("chats", c.last_message_at.unwrap_or(c.created_at), c.id));
         Ok(Json(page.into()))
     }
 

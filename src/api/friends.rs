@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Tag;
 use super::caller::Caller;
 use crate::db::Db;
-use crate::error::{ApiError, fault};
+use crate::error::{ApiError, overtaken};
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
 use crate::{page_of, params};
 
@@ -31,16 +31,16 @@ impl FriendsApi {
         status: Query<Option<FriendStatus>>,
         /// Where to go on: `nextCursor` or `prevCursor` of a page.
         cursor: Query<Option<Cursor>>,
-        /// How many at most.
+        /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
     ) -> Result<Json<FriendPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
-        let (at, id, sql) = keyset(cursor.as_ref(), OLDER, NEWER)?;
+        let (at, id, sql) = keyset("friends", cursor.as_ref(), OLDER, NEWER)?;
         let status = status.map(FriendStatus::as_str);
         let rows = self.db.read(&caller, sql, params![status, at, id, i64::from(limit) + 1]).await?;
         let friends: Vec<Friend> = rows.iter().map(Friend::from).collect();
-        let page = Page::cut(friends, limit, cursor.as_ref(), |f| moment_key(f.created_at, f.user_id));
+        let page = Page::cut(friends, limit, cursor.as_ref(), |f| moment_key("friends", f.created_at, f.user_id));
         Ok(Json(page.into()))
     }
 
@@ -58,7 +58,7 @@ impl FriendsApi {
         let written = self.db.write(&caller, PUT, params![user_id.0]).await?;
         let asked = written.first().is_some_and(|row| row.get("asked"));
         let rows = self.db.read(&caller, ONE, params![user_id.0]).await?;
-        let friend = rows.first().map(Friend::from).ok_or_else(|| fault("a friendship just written cannot be read"))?;
+        let friend = rows.first().map(Friend::from).ok_or_else(overtaken)?;
         Ok(if asked { PutFriend::Asked(Json(friend)) } else { PutFriend::There(Json(friend)) })
     }
 

@@ -16,7 +16,7 @@ use super::body::Body;
 use super::caller::Caller;
 use super::shapes::message::{Message, message_columns, named_messages};
 use crate::db::Db;
-use crate::error::{ApiError, fault, invalid};
+use crate::error::{ApiError, fault, invalid, overtaken};
 use crate::wire::{BadCursor, Cursor, Direction, PAGE_DEFAULT, Page};
 use crate::{page_of, params};
 
@@ -38,7 +38,7 @@ impl MessagesApi {
         chat_id: Path<Uuid>,
         /// Where to go on: `nextCursor` or `prevCursor` of a page.
         cursor: Query<Option<Cursor>>,
-        /// How many at most.
+        /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "500")))]
         limit: Query<Option<u32>>,
         /// A page with this message in its middle, instead of the newest.
@@ -51,7 +51,7 @@ impl MessagesApi {
             }
             return self.list_around(&caller, chat_id.0, message_id, limit).await;
         }
-        let seq = cursor.as_ref().map(|c| c.key.parse::<i64>()).transpose().map_err(|_| BadCursor)?;
+        let seq = cursor.as_ref().map(|c| seq_of(&c.key).ok_or(BadCursor)).transpose()?;
         let newer = cursor.as_ref().is_some_and(|c| c.direction == Direction::Newer);
         let sql = if newer { NEWER } else { OLDER };
         let rows = self.db.read(&caller, sql, params![chat_id.0, seq.unwrap_or(i64::MAX), i64::from(limit) + 1]).await?;
@@ -89,7 +89,7 @@ impl MessagesApi {
             return Ok(SendMessage::There(Json(row.into())));
         }
         self.db.read(&caller, EXPECT_FREE_ID, params![chat_id.0, id]).await?;
-        Err(fault("an id in conflict with no message"))
+        Err(overtaken())
     }
 
     /// Get a message
@@ -236,8 +236,14 @@ page_of!(
     Message
 );
 
+/// A message's place in its list, as a cursor's key.
 fn position(message: &Message) -> String {
-    message.seq.to_string()
+    format!("messages/{}", message.seq)
+}
+
+/// Reads a [`position`] back.
+fn seq_of(key: &str) -> Option<i64> {
+    key.strip_prefix("messages/")?.parse().ok()
 }
 
 const OLDER: &str = named_messages!(

@@ -15,7 +15,7 @@ use super::body::Body;
 use super::caller::Caller;
 use super::shapes::chat::Role;
 use crate::db::Db;
-use crate::error::{ApiError, fault};
+use crate::error::{ApiError, fault, overtaken};
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
 use crate::{page_of, params};
 
@@ -35,18 +35,18 @@ impl ParticipantsApi {
         chat_id: Path<Uuid>,
         /// Where to go on: `nextCursor` or `prevCursor` of a page.
         cursor: Query<Option<Cursor>>,
-        /// How many at most.
+        /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
     ) -> Result<Json<ParticipantPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
-        let (at, id, sql) = keyset(cursor.as_ref(), OLDER, NEWER)?;
+        let (at, id, sql) = keyset("participants", cursor.as_ref(), OLDER, NEWER)?;
         let rows = self.db.read(&caller, sql, params![chat_id.0, at, id, i64::from(limit) + 1]).await?;
         if rows.is_empty() {
             self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
         }
         let people: Vec<Participant> = rows.iter().map(Participant::from).collect();
-        let page = Page::cut(people, limit, cursor.as_ref(), |p| moment_key(p.joined_at, p.user_id));
+        let page = Page::cut(people, limit, cursor.as_ref(), |p| moment_key("participants", p.joined_at, p.user_id));
         Ok(Json(page.into()))
     }
 
@@ -66,7 +66,12 @@ impl ParticipantsApi {
         let role = participant.0.role.map(Role::as_str);
         self.db.write_to(chat_id.0, &caller, PUT, params![chat_id.0, user_id.0, role]).await?;
         let rows = self.db.read(&caller, ONE, params![chat_id.0, user_id.0]).await?;
-        rows.first().map(|row| Json(row.into())).ok_or_else(|| fault("a participant just written cannot be read"))
+        if let Some(row) = rows.first() {
+            return Ok(Json(row.into()));
+        }
+        // removed again meanwhile, or the caller was
+        self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
+        Err(overtaken())
     }
 
     /// Remove someone from a chat, or leave it

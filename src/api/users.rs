@@ -2,6 +2,7 @@
 //!
 //! Tables: `chat.users`. Rules: users.1 (who sees whom). Statuses: 404 for who does not exist or is not known to the caller.
 
+use poem::http::StatusCode;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{Enum, Object, OpenApi};
@@ -11,7 +12,7 @@ use uuid::Uuid;
 use super::Tag;
 use super::caller::Caller;
 use crate::db::Db;
-use crate::error::{ApiError, Problem};
+use crate::error::{ApiError, Problem, fault};
 use crate::wire::{Cursor, Ids, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
 use crate::{page_of, params};
 
@@ -35,15 +36,15 @@ impl UsersApi {
         ids: Query<Option<Ids>>,
         /// Where to go on: `nextCursor` or `prevCursor` of a page.
         cursor: Query<Option<Cursor>>,
-        /// How many at most.
+        /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
     ) -> Result<Json<UserPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
-        let (at, id, sql) = keyset(cursor.as_ref(), OLDER, NEWER)?;
+        let (at, id, sql) = keyset("users", cursor.as_ref(), OLDER, NEWER)?;
         let rows = self.db.read(&caller, sql, params![query.0, ids.0.map(|ids| ids.0), at, id, i64::from(limit) + 1]).await?;
         let users: Vec<User> = rows.iter().map(User::from).collect();
-        let page = Page::cut(users, limit, cursor.as_ref(), |user| moment_key(user.created_at, user.id));
+        let page = Page::cut(users, limit, cursor.as_ref(), |user| moment_key("users", user.created_at, user.id));
         Ok(Json(page.into()))
     }
 
@@ -51,7 +52,10 @@ impl UsersApi {
     #[oai(path = "/users/me", method = "get", operation_id = "getMe")]
     async fn get_me(&self, caller: Caller) -> Result<Json<User>, ApiError> {
         let rows = self.db.read(&caller, ME, params![]).await?;
-        rows.first().map(|row| Json(row.into())).ok_or_else(|| not_found("this token is nobody's: it has no sub"))
+        // anon and the service role are nobody
+        rows.first().map(|row| Json(row.into())).ok_or_else(|| {
+            Problem::new(StatusCode::NOT_FOUND, "token_is_nobodys", "this token has no sub: it is no person's").into()
+        })
     }
 
     /// Get someone
@@ -64,7 +68,11 @@ impl UsersApi {
         user_id: Path<Uuid>,
     ) -> Result<Json<User>, ApiError> {
         let rows = self.db.read(&caller, ONE, params![user_id.0]).await?;
-        rows.first().map(|row| Json(row.into())).ok_or_else(|| not_found("there is nobody with this id whom the caller knows"))
+        if let Some(row) = rows.first() {
+            return Ok(Json(row.into()));
+        }
+        self.db.read(&caller, EXPECT_USER, params![user_id.0]).await?;
+        Err(fault("a person was not found, and it was not said why"))
     }
 }
 
@@ -121,10 +129,6 @@ impl From<&Row> for User {
     }
 }
 
-fn not_found(detail: &str) -> ApiError {
-    Problem::new(poem::http::StatusCode::NOT_FOUND, "user_not_found", detail).into()
-}
-
 const OLDER: &str = "
 select u.id, u.username, u.display_name, u.kind, u.avatar_url, u.created_at, u.last_active_at
 from chat.users u
@@ -152,3 +156,5 @@ const ONE: &str = "
 select u.id, u.username, u.display_name, u.kind, u.avatar_url, u.created_at, u.last_active_at
 from chat.users u
 where u.id = $1";
+
+const EXPECT_USER: &str = "select chat.expect_user($1)";

@@ -10,7 +10,7 @@ use crate::api;
 use crate::api::caller::Gate;
 use crate::auth::Authenticator;
 use crate::db::Db;
-use crate::operations::{self, Figures, Observe, REQUEST_ID};
+use crate::operations::{self, Figures, InOurWords, Observe, Paths, REQUEST_ID};
 use crate::web::{self, PublicUrl};
 
 /// The longest body that is read, in bytes: the longest text that `chat.settings.text_max` allows, escaped, and room to spare.
@@ -28,6 +28,7 @@ pub fn routes(
 ) -> BoxEndpoint<'static, Response> {
     let service = api::document::service(api::all(db));
     let document = api::document::document(&service);
+    let paths = Paths::of(&document);
     let docs = service.scalar();
     Route::new()
         .at("/healthz", get(operations::healthz))
@@ -42,9 +43,10 @@ pub fn routes(
         .with(AddData::new(Gate::new(authenticator, db.clone())))
         .with(AddData::new(PublicUrl(url.to_owned())))
         .with(AddData::new(figures.clone()))
-        // problems are answers before CORS looks at them, so that pages may read them; what CORS itself refuses is one outside
-        .catch_all_error(operations::problem)
+        // problems are answers before CORS looks at them, so that pages may read them; what CORS itself refuses becomes one outside
+        .with(InOurWords(paths.clone()))
         .with(cors(url, origins))
+        .with(InOurWords(paths))
         .with(Compression::new().algorithms([CompressionAlgo::GZIP]).with_quality(CompressionLevel::Fastest))
         .with(Observe(figures))
         .map_to_response()
