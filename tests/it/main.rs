@@ -1,9 +1,17 @@
 //! The integration tests: one program, whose tree mirrors `src/`. Each test has a database of its own.
 
 mod auth;
+mod blocks;
+mod chats;
+mod document;
 mod dsn;
+mod events;
+mod friends;
 mod messages;
+mod pages;
+mod participants;
 mod postgres;
 mod sql;
 mod support;
 mod tidy;
+mod users;

@@ -50,4 +50,23 @@ impl Database {
         client.batch_execute("set role authenticated").await.expect("chat_api may become authenticated");
         client
     }
+
+    /// Sets rules' settings, as the DBA does: `edit_window = '0'`.
+    pub async fn db_set(&self, settings: &str) {
+        let statement = format!("update chat.settings set {settings}");
+        self.db_owner().await.batch_execute(&statement).await.expect(&statement);
+    }
+
+    /// What the tables hold that requests write, to compare: a refused request changes nothing of it.
+    pub async fn db_rows(&self) -> Vec<String> {
+        const TABLES: [&str; 8] =
+            ["chats", "participants", "messages", "message_edits", "read_markers", "tombstones", "friendships", "blocks"];
+        let owner = self.db_owner().await;
+        let mut rows = Vec::new();
+        for table in TABLES {
+            let statement = format!("select format('%s: %s', '{table}', t) from chat.{table} t order by 1");
+            rows.extend(owner.query(&statement, &[]).await.expect(&statement).iter().map(|row| row.get::<_, String>(0)));
+        }
+        rows
+    }
 }
