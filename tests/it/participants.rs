@@ -72,8 +72,8 @@ async fn owners_give_and_take_roles() {
     let (alice, bob, carol) = (server.person("alice").await, server.person("bob").await, server.person("carol").await);
     let chat = alice.group_with(&[&bob, &carol]).await;
     let before = server.database.db_rows().await;
-    carol.adds(chat, &carol, "moderator").await.problem(403, "participants_are_added_by_moderators");
-    carol.adds(chat, &alice, "member").await.problem(403, "participants_are_added_by_moderators");
+    carol.adds(chat, &carol, "moderator").await.refused(403, "participants_get_roles_from_owners", "participants.4");
+    carol.adds(chat, &alice, "member").await.refused(403, "participants_get_roles_from_owners", "participants.4");
     assert_eq!(server.database.db_rows().await, before);
 
     alice.adds(chat, &bob, "moderator").await.expect_status(200);

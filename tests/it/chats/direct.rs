@@ -145,7 +145,7 @@ async fn nobody_is_added_to_removed_from_or_raised_in_a_direct_chat() {
     let chat = alice.direct_with(&bob).await;
     let before = server.database.db_rows().await;
     alice.adds(chat, &mallory, "member").await.problem(403, "participants_are_added_by_moderators");
-    alice.adds(chat, &alice, "owner").await.problem(403, "participants_are_added_by_moderators");
+    alice.adds(chat, &alice, "owner").await.problem(403, "participants_get_roles_from_owners");
     alice.removes(chat, &bob).await.refused(403, "participants_are_removed_by_moderators", "participants.5");
     alice.patch(&format!("/chats/{chat}"), json!({ "name": "us" })).await.problem(403, "chats_are_changed_by_moderators");
     alice.delete(&format!("/chats/{chat}?scope=everyone")).await.refused(403, "chats_are_deleted_by_owners", "chats.6");

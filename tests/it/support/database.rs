@@ -61,12 +61,8 @@ impl Database {
     pub async fn db_rows(&self) -> Vec<String> {
         const TABLES: [&str; 8] =
             ["chats", "participants", "messages", "message_edits", "read_markers", "tombstones", "friendships", "blocks"];
-        let owner = self.db_owner().await;
-        let mut rows = Vec::new();
-        for table in TABLES {
-            let statement = format!("select format('%s: %s', '{table}', t) from chat.{table} t order by 1");
-            rows.extend(owner.query(&statement, &[]).await.expect(&statement).iter().map(|row| row.get::<_, String>(0)));
-        }
-        rows
+        let each = TABLES.map(|table| format!("select format('%s: %s', '{table}', t) as row from chat.{table} t"));
+        let rows = self.db_owner().await.query(&format!("{} order by 1", each.join(" union all ")), &[]).await.expect("rows");
+        rows.iter().map(|row| row.get("row")).collect()
     }
 }
