@@ -92,6 +92,22 @@ async fn the_last_owner_of_more_people_passes_it_on_first() {
 }
 
 #[tokio::test]
+async fn a_group_is_never_open() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.admin("alice").await, server.person("bob").await);
+    let chat = alice.group_with(&[&bob]).await;
+    let before = server.database.db_rows().await;
+    for visibility in ["public", "unlisted"] {
+        let body = json!({ "visibility": visibility });
+        alice.patch(&format!("/chats/{chat}"), body).await.refused(422, "chats_only_rooms_are_open", "chats.7");
+    }
+    assert_eq!(server.database.db_rows().await, before);
+    let uid = alice.sees(chat).await["uid"].as_str().expect("a uid").to_owned();
+    let mallory = server.person("mallory").await;
+    mallory.joins(uid).await.refused(403, "participants_join_public_rooms", "participants.2");
+}
+
+#[tokio::test]
 async fn an_owner_deletes_the_group_for_everyone() {
     let server = TestServer::start().await;
     let (alice, bob, mallory) = (server.person("alice").await, server.person("bob").await, server.person("mallory").await);
