@@ -417,7 +417,8 @@ begin
     new.role := 'member';
   elsif joins then
     if coalesce(my_role, 'member') = 'member' or chat_type not in ('group', 'room') then
-      perform chat_private.refuse(case when is_in then 'participants_get_roles_from_owners' else 'participants_are_added_by_moderators' end);
+      -- who is not in the chat does not learn who is
+      perform chat_private.refuse(case when is_in and my_role is not null then 'participants_get_roles_from_owners' else 'participants_are_added_by_moderators' end);
     end if;
     if new.role <> 'member' and my_role <> 'owner' then
       perform chat_private.refuse('participants_get_roles_from_owners');

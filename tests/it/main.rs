@@ -1,11 +1,21 @@
 //! The integration tests: one program, whose tree mirrors `src/`. Each test has a database of its own.
 
 mod auth;
+mod blocks;
+mod chats;
+mod document;
 mod dsn;
+mod events;
+mod friends;
+mod guards;
 mod messages;
+mod pages;
+mod participants;
 mod postgres;
+mod problems;
 mod request_path;
 mod revisions;
 mod sql;
 mod support;
 mod tidy;
+mod users;

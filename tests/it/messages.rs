@@ -1,9 +1,19 @@
 //! Messages through the API.
 
-use serde_json::json;
-use uuid::Uuid;
+mod edit;
+mod send;
+mod walk;
+mod words;
+
+use serde_json::Value;
 
 use crate::support::TestServer;
+
+/// Where a message is.
+fn path(message: &Value) -> String {
+    let part = |field: &str| message[field].as_str().expect("an id").to_owned();
+    format!("/chats/{}/messages/{}", part("chatId"), part("id"))
+}
 
 #[tokio::test]
 async fn friends_hold_a_conversation() {
@@ -16,21 +26,4 @@ async fn friends_hold_a_conversation() {
     assert_eq!(alice.reads(chat).await, ["hello alice", "hello bob"]);
     assert_eq!(bob.reads(chat).await, ["hello alice", "hello bob"]);
     assert_eq!(bob.direct_with(&alice).await, chat);
-}
-
-#[tokio::test]
-async fn sending_an_id_again_is_sending_once() {
-    let server = TestServer::start().await;
-    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
-    let chat = alice.group_with(&[&bob]).await;
-    let path = format!("/chats/{chat}/messages");
-    let message = json!({ "id": Uuid::now_v7(), "text": "once" });
-    let sent = alice.post(&path, message.clone()).await.expect_status(201);
-    let again = alice.post(&path, message.clone()).await.expect_status(200);
-    assert_eq!(sent.body, again.body);
-    bob.post(&path, message.clone()).await.problem(409, "message_id_is_taken");
-    alice.delete(&format!("{path}/{}", sent.id())).await.expect_status(204);
-    alice.delete(&format!("{path}/{}", sent.id())).await.expect_status(204);
-    alice.post(&path, message.clone()).await.problem(409, "message_id_was_used");
-    bob.post(&path, message).await.problem(409, "message_id_was_used");
 }

@@ -50,4 +50,19 @@ impl Database {
         client.batch_execute("set role authenticated").await.expect("chat_api may become authenticated");
         client
     }
+
+    /// Sets rules' settings, as the DBA does: `edit_window = '0'`.
+    pub async fn db_set(&self, settings: &str) {
+        let statement = format!("update chat.settings set {settings}");
+        self.db_owner().await.batch_execute(&statement).await.expect(&statement);
+    }
+
+    /// What the tables hold that requests write, to compare: a refused request changes nothing of it.
+    pub async fn db_rows(&self) -> Vec<String> {
+        const TABLES: [&str; 8] =
+            ["chats", "participants", "messages", "message_edits", "read_markers", "tombstones", "friendships", "blocks"];
+        let each = TABLES.map(|table| format!("select format('%s: %s', '{table}', t) as row from chat.{table} t"));
+        let rows = self.db_owner().await.query(&format!("{} order by 1", each.join(" union all ")), &[]).await.expect("rows");
+        rows.iter().map(|row| row.get("row")).collect()
+    }
 }

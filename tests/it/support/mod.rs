@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod database;
+pub mod document;
 pub mod people;
 pub mod random;
 pub mod server;
@@ -11,7 +12,7 @@ pub mod server;
 use std::time::{Duration, Instant};
 
 pub use database::Database;
-pub use people::{Answer, Person};
+pub use people::{Answer, Person, each, fields};
 pub use server::TestServer;
 
 /// How long anything may take to come true.

@@ -33,6 +33,11 @@ impl Person {
         Self { name: "nobody".to_owned(), id: Uuid::nil(), url: url.to_owned(), token: None, http: Client::new() }
     }
 
+    /// The same person, at another server.
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
     /// A request with the token, to be sent by [`Answer::of`] or by hand.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.url));
@@ -62,7 +67,7 @@ impl Person {
         self.ask(Method::PATCH, path, Some(body)).await
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let what = format!("{}: {method} {path}", self.name);
         let request = self.request(method, path);
         let request = match &body {
@@ -95,6 +100,93 @@ impl Person {
     pub async fn room(&self, name: &str, visibility: &str) -> Uuid {
         let body = json!({ "type": "room", "name": name, "visibility": visibility });
         self.post("/chats", body).await.expect_status(201).id()
+    }
+
+    /// Joins a room by its id or uid.
+    pub async fn joins(&self, room: impl std::fmt::Display) -> Answer {
+        self.ask(Method::POST, &format!("/chats/{room}/join"), None).await
+    }
+
+    /// Adds someone to a chat.
+    pub async fn adds(&self, chat: Uuid, other: &Self, role: &str) -> Answer {
+        self.put(&format!("/chats/{chat}/participants/{}", other.id), json!({ "role": role })).await
+    }
+
+    /// Removes someone from a chat.
+    pub async fn removes(&self, chat: Uuid, other: &Self) -> Answer {
+        self.delete(&format!("/chats/{chat}/participants/{}", other.id)).await
+    }
+
+    /// Leaves a chat.
+    pub async fn leaves(&self, chat: Uuid) -> Answer {
+        self.delete(&format!("/chats/{chat}")).await
+    }
+
+    /// A chat, as one sees it.
+    pub async fn sees(&self, chat: Uuid) -> Value {
+        self.get(&format!("/chats/{chat}")).await.expect_status(200).body
+    }
+
+    /// Tries to say something.
+    pub async fn tries(&self, chat: Uuid, text: &str) -> Answer {
+        self.post(&format!("/chats/{chat}/messages"), json!({ "text": text })).await
+    }
+
+    /// A whole list, walked from its newest page to its end; `path` may have a query.
+    pub async fn walks(&self, path: &str, limit: u32) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = self.page(path, limit, cursor.as_deref()).await;
+            assert!(page.data().len() <= limit as usize, "{path}: a page is longer than asked for");
+            items.extend(page.data().iter().cloned());
+            cursor = page.cursor("nextCursor");
+            if cursor.is_none() {
+                return items;
+            }
+        }
+    }
+
+    /// A whole list, walked from its last page back to its newest; newest first like the other way.
+    pub async fn walks_back(&self, path: &str, limit: u32) -> Vec<Value> {
+        let mut page = self.page(path, limit, None).await;
+        while let Some(next) = page.cursor("nextCursor") {
+            page = self.page(path, limit, Some(&next)).await;
+        }
+        let mut items = page.data().clone();
+        while let Some(previous) = page.cursor("prevCursor") {
+            page = self.page(path, limit, Some(&previous)).await;
+            if page.data().is_empty() {
+                break;
+            }
+            items.splice(0..0, page.data().iter().cloned());
+        }
+        items
+    }
+
+    /// Like [`Self::walks_back`], but ends once this item was seen: for a list that grows as one walks.
+    pub async fn walks_back_to(&self, path: &str, limit: u32, end: &Value) -> Vec<Value> {
+        let mut page = self.page(path, limit, None).await;
+        while let Some(next) = page.cursor("nextCursor") {
+            page = self.page(path, limit, Some(&next)).await;
+        }
+        let mut items = page.data().clone();
+        while !items.iter().any(|item| item["id"] == end["id"]) {
+            let previous = page.cursor("prevCursor").expect("the walk is not at its end");
+            page = self.page(path, limit, Some(&previous)).await;
+            assert!(!page.data().is_empty(), "{path}: the walk ended before what was there was seen");
+            items.splice(0..0, page.data().iter().cloned());
+        }
+        items
+    }
+
+    /// One page of a list.
+    pub async fn page(&self, path: &str, limit: u32, cursor: Option<&str>) -> Answer {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let cursor = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        let page = self.get(&format!("{path}{sign}limit={limit}{cursor}")).await.expect_status(200);
+        assert_eq!(fields(&page.body), ["data", "nextCursor", "prevCursor"], "{path}");
+        page
     }
 
     /// Says something, and gets the message.
@@ -150,6 +242,35 @@ impl Answer {
         self
     }
 
+    /// Makes sure that a rule refused it: its status, its name, its number.
+    #[track_caller]
+    pub fn refused(self, status: u16, name: &str, number: &str) -> Self {
+        let answer = self.problem(status, name);
+        assert_eq!(answer.body["rule"], number, "{}: {}", answer.what, answer.body);
+        assert_eq!(answer.body["type"], format!("urn:tabletalk:problem:{name}"), "{}", answer.what);
+        answer
+    }
+
+    /// Makes sure that the request is told to be invalid, and where.
+    #[track_caller]
+    pub fn invalid_at(self, pointer: &str) -> Self {
+        let answer = self.problem(400, "request_is_invalid");
+        let pointers: Vec<&Value> =
+            answer.body["errors"].as_array().into_iter().flatten().map(|error| &error["pointer"]).collect();
+        assert_eq!(pointers, [pointer], "{}: {}", answer.what, answer.body);
+        answer
+    }
+
+    /// A cursor of a page: a text or null, never absent.
+    #[track_caller]
+    pub fn cursor(&self, name: &str) -> Option<String> {
+        match &self.body[name] {
+            Value::Null if self.body.get(name).is_some() => None,
+            Value::String(cursor) => Some(cursor.clone()),
+            _ => panic!("{}: no {name}: {}", self.what, self.body),
+        }
+    }
+
     /// The items of a page.
     #[track_caller]
     pub fn data(&self) -> &Vec<Value> {
@@ -161,4 +282,18 @@ impl Answer {
     pub fn id(&self) -> Uuid {
         self.body["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("{}: no id: {}", self.what, self.body))
     }
+}
+
+/// The names of an object's fields, in the order of the alphabet.
+#[track_caller]
+pub fn fields(value: &Value) -> Vec<&str> {
+    let mut names: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+/// One field of each item, as text.
+#[track_caller]
+pub fn each<'a>(items: &'a [Value], field: &str) -> Vec<&'a str> {
+    items.iter().map(|item| item[field].as_str().unwrap_or_else(|| panic!("no {field}: {item}"))).collect()
 }

@@ -55,6 +55,14 @@ impl TestServer {
         Person::new(name, id, self.app.url(), &mint(SECRET, &token).expect("a token"))
     }
 
+    /// Who comes with exactly these claims.
+    pub fn bearer_of(&self, name: &str, claims: serde_json::Value) -> Person {
+        let id = claims["sub"].as_str().and_then(|sub| sub.parse().ok()).unwrap_or_default();
+        let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+        let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token");
+        Person::new(name, id, self.app.url(), &token)
+    }
+
     /// An admin of the instance.
     pub async fn admin(&self, name: &str) -> Person {
         let id = Uuid::new_v4();
