@@ -236,6 +236,24 @@ execute function chat_private.message_words();
 create trigger _200_words_updated before update of text on chat.messages for each row
 execute function chat_private.message_words();
 
+create function chat_private.chat_is_there() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+-- under the lock: _900_rev came before
+begin
+  if not exists (select from chat.chats c where c.id = new.chat_id and c.deleted_at is null) then
+    perform chat_private.refuse('chats_exist');
+  end if;
+  return new;
+end
+$$;
+create trigger _930_chat_is_there before insert on chat.messages for each row
+when (not row_security_active('chat.messages'::regclass) or current_user = 'service_role')
+execute function chat_private.chat_is_there();
+
 create function chat_private.reply_rules() returns trigger
 language plpgsql
 volatile
@@ -328,13 +346,8 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  c record;
 begin
-  select k.type, k.deleted_at into c from chat.chats k where k.id = new.chat_id;
-  if c.deleted_at is not null then
-    perform chat_private.refuse('chats_exist');
-  elsif c.type = 'direct' then
+  if (select c.type from chat.chats c where c.id = new.chat_id) = 'direct' then
     update chat.participants p set left_at = null where p.chat_id = new.chat_id and p.left_at is not null;
   end if;
   return null;
@@ -510,12 +523,13 @@ comment on column chat.read_markers.user_id is 'Who.';
 comment on column chat.read_markers.seq is 'The seq up to which they have read.';
 comment on function chat_private.uuid_v7() is 'A time-ordered id (RFC 9562, version 7).';
 comment on function chat_private.sender_is_in() is 'messages.2, before the lock.';
+comment on function chat_private.chat_is_there() is 'chats.2, for those whom messages.2 does not bind.';
 comment on function chat_private.message_words() is 'messages.8: the longest text is a setting, so no constraint can say it.';
 comment on function chat_private.message_insert_rules() is 'What a new message must pass under the lock: check_writer, messages.14.';
 comment on function chat_private.reply_rules() is 'messages.9.';
 comment on function chat_private.check_writer(uuid) is 'messages.2, messages.18, direct.1, direct.2: asked for new messages and for edits.';
 comment on function chat_private.check_direct(uuid) is 'direct.1 and direct.2 towards this person.';
-comment on function chat_private.message_arrives() is 'direct.4: who left a direct chat is back with the other''s next message. chats.2: a deleted chat takes none.';
+comment on function chat_private.message_arrives() is 'direct.4: who left a direct chat is back with the other''s next message.';
 comment on function chat_private.message_update_rules() is 'messages.2, messages.3, messages.4 and messages.6, under the lock.';
 comment on function chat_private.keep_earlier_text() is 'messages.19.';
 comment on function chat_private.delete_message(uuid, uuid) is 'messages.5.';
@@ -523,6 +537,7 @@ comment on function chat.delete_message(uuid, uuid) is 'Deletes a message softly
 comment on function chat_private.delete_softly() is 'Turns DELETE into chat.delete_message.';
 comment on function chat_private.read_forward() is 'reads.2 and reads.3.';
 comment on trigger _100_sender_is_in on chat.messages is 'Binds those whom RLS binds, the service role apart.';
+comment on trigger _930_chat_is_there on chat.messages is 'Binds those whom RLS does not bind, and the service role.';
 comment on trigger _200_words_inserted on chat.messages is 'Binds everyone.';
 comment on trigger _200_words_updated on chat.messages is 'Binds everyone.';
 comment on trigger _940_reply on chat.messages is 'Binds everyone.';
