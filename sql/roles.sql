@@ -10,7 +10,8 @@
 do $roles$
 declare
   wanted record;
-  granted name;
+  statement text;
+  refused text[] := '{}';
 begin
   for wanted in
     select w.name, w.options, w.purpose
@@ -25,32 +26,44 @@ begin
     ) w (name, options, purpose)
     where not exists (select from pg_catalog.pg_roles r where r.rolname = w.name)
   loop
+    statement := format('create role %I %s', wanted.name, wanted.options);
     begin
-      execute format('create role %I %s', wanted.name, wanted.options);
+      execute statement;
       execute format('comment on role %I is %L', wanted.name, wanted.purpose);
-    exception when duplicate_object or unique_violation then
-      null;  -- roles belong to the whole server: another of its databases was migrated in the same moment
+    exception
+      when duplicate_object or unique_violation then
+        null;  -- roles belong to the whole server: another of its databases was migrated in the same moment
+      when insufficient_privilege then
+        refused := refused || statement;
     end;
   end loop;
 
-  -- the installer works as chat_owner; from Postgres 16 on, having made a role does not include the right to become it
-  if not pg_has_role(current_user, 'chat_owner',
-                     case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end) then
-    execute format('grant chat_owner to %I', current_user);
-  end if;
-
-  foreach granted in array array['anon', 'authenticated', 'service_role', 'chat_relay']::name[] loop
-    if not exists (select
-                   from pg_catalog.pg_auth_members m
-                   where m.roleid = granted::regrole and m.member = 'chat_api'::regrole) then
-      begin
-        execute format('grant %I to chat_api', granted);
-      exception when insufficient_privilege then
-        raise exception 'this login may not grant the role % to chat_api', granted
-          using errcode = '42501',
-                hint = format('as a superuser, or as a role with ADMIN OPTION on it: grant %I to chat_api', granted);
-      end;
-    end if;
+  for statement in
+    -- the installer works as chat_owner; from Postgres 16 on, having made a role does not include the right to become it
+    select format('grant chat_owner to %I', current_user)
+    where not exists (select
+                      from pg_catalog.pg_roles r
+                      where r.rolname = 'chat_owner'
+                        and pg_has_role(r.oid, case when current_setting('server_version_num')::integer >= 160000
+                                                    then 'set' else 'member' end))
+    union all
+    select format('grant %I to chat_api', g.name)
+    from unnest(array['anon', 'authenticated', 'service_role', 'chat_relay']) g (name)
+    where not exists (select
+                      from pg_catalog.pg_auth_members m
+                      where pg_catalog.pg_get_userbyid(m.roleid) = g.name and pg_catalog.pg_get_userbyid(m.member) = 'chat_api')
+  loop
+    begin
+      execute statement;
+    exception when insufficient_privilege or undefined_object then
+      refused := refused || statement;
+    end;
   end loop;
+
+  if refused <> '{}' then
+    raise exception 'this login may not make or grant all of the roles that Tabletalk needs'
+      using errcode = '42501',
+            hint = 'as a superuser, or as a role with ADMIN OPTION on what is granted: ' || array_to_string(refused, '; ') || ';';
+  end if;
 end
 $roles$;

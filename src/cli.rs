@@ -91,9 +91,9 @@ async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 
 async fn schema(settings: &Settings, what: crate::config::SchemaPage) -> anyhow::Result<ExitCode> {
     let database = Database::open(&settings.database).await?;
-    let page = crate::schema::page(&database, what).await;
+    let page = async { crate::schema::page(&database.api_client().await?, what).await }.await;
     database.close().await?;
-    print!("{}", page?);
+    print!("{}", page.context("is the database migrated? `tabletalk migrate` does it")?);
     Ok(ExitCode::SUCCESS)
 }
 

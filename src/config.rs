@@ -41,7 +41,7 @@ pub enum Command {
     },
     /// Is this database safe to serve from? A table of findings; fails if one of them is bad
     Check,
-    /// Open psql, as someone: inside a transaction with their role and claims, so that one sees what they see
+    /// Open psql, as someone: in a transaction with their role and claims, so that one sees what they see
     Psql(PsqlArgs),
 }
 
@@ -90,7 +90,7 @@ pub struct PsqlArgs {
     /// As whom: a name as in `tabletalk token`, a UUID, `anon`, `service_role`, or `owner` for the schema's owner
     #[arg(long = "as", value_name = "WHO")]
     pub who: Option<String>,
-    /// Arguments for psql itself, after `--`
+    /// Arguments for psql itself, after `--`; with --as, what `-c` and `-f` do is undone unless `-1` keeps it
     #[arg(last = true)]
     pub arguments: Vec<String>,
 }

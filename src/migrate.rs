@@ -30,6 +30,8 @@ pub enum MigrateError {
          nothing was changed. Use another database, or rename that schema"
     )]
     ForeignSchema { schema: String, owner: String },
+    #[error("the database was migrated by a newer Tabletalk than this one; nothing was changed")]
+    Newer,
     #[error("{}", refusal(.0))]
     Refused(#[source] tokio_postgres::Error),
     #[error("a migration failed: {0}")]
@@ -77,6 +79,9 @@ pub async fn migrate(admin: &Dsn, api_password: Option<&str>) -> Result<Migrated
         transaction.commit().await.map_err(MigrateError::Refused)?;
     }
     client.batch_execute("set role chat_owner").await.map_err(MigrateError::Refused)?;
+    if state(&client).await.map_err(MigrateError::Refused)? == State::Ahead {
+        return Err(MigrateError::Newer);
+    }
     // grouped: all of them in one transaction, so that a failure leaves the database as it was
     let report = runner().run_async(&mut client).await.map_err(|error| MigrateError::Failed(Box::new(error)))?;
     let applied = report.applied_migrations().iter().map(ToString::to_string).collect();

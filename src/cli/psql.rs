@@ -1,92 +1,193 @@
 //! `tabletalk psql`: psql, as someone.
 //!
-//! With `--as`, it opens inside a transaction with that person's role and claims, so that one sees what they see and may what they
-//! may. The transaction starts anew after COMMIT or ROLLBACK only if one begins it: whoever leaves it is the login again.
+//! With `--as`, the session takes that person's role and claims, so that one sees what they see and may what they may, also after
+//! COMMIT; and it begins a transaction, so that nothing is kept unless one says so. `-c`, `-f` and standard input run in it:
+//! `-1`, or a COMMIT of one's own, keeps what they do.
+//!
+//! Threat: `ps`, the shell's history, other accounts of the machine. No password and no claim stands on psql's command line.
 
+mod conninfo;
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_postgres::config::Host;
 
 use crate::app::Database;
-use crate::config::{PsqlArgs, Settings};
+use crate::config::{DatabaseSettings, PsqlArgs, Settings};
 use crate::dsn::Dsn;
 
-/// Opens psql on the database that the settings name, with the login that migrates where there is one.
+/// libpq's variables that would lead psql elsewhere than the settings say.
+const LEADING_ASTRAY: [&str; 7] = ["PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD"];
+
+/// Opens psql on the database that the settings name: as somebody, with the login that serves, which may become everybody; else
+/// with the login that migrates, where there is one.
 ///
 /// # Errors
 /// When there is no psql, or no database.
 pub async fn run(settings: &Settings, arguments: &PsqlArgs) -> anyhow::Result<ExitCode> {
+    if arguments.who.is_some() && arguments.arguments.iter().any(|argument| skips_psqlrc(argument)) {
+        bail!("--as works by what psql runs first, which -X (--no-psqlrc) skips: leave one of them out");
+    }
     let database = Database::open(&settings.database).await?;
-    let result = open(&database, settings, arguments).await;
+    let result = open(&database, &settings.database, arguments).await;
     database.close().await?;
     result
 }
 
-async fn open(database: &Database, settings: &Settings, arguments: &PsqlArgs) -> anyhow::Result<ExitCode> {
-    // what psql runs first: a file, so that the claims are on nobody's command line
-    let start = std::env::temp_dir().join(format!("tabletalk-psql-{}", uuid::Uuid::new_v4()));
+async fn open(database: &Database, settings: &DatabaseSettings, arguments: &PsqlArgs) -> anyhow::Result<ExitCode> {
     let mut psql = Command::new("psql");
-    match (&settings.database.database_admin_url, &settings.database.database_url) {
-        (Some(url), _) | (None, Some(url)) => psql.arg(url),
-        (None, None) => psql.envs(environment(database.admin().unwrap_or_else(|| database.api()))),
+    for name in LEADING_ASTRAY {
+        psql.env_remove(name);
+    }
+    let with_api = matches!(arguments.who.as_deref(), Some(who) if who != "owner") || database.admin().is_none();
+    let dsn = if with_api { database.api() } else { database.admin().unwrap_or_else(|| database.api()) };
+    match if with_api { &settings.database_url } else { &settings.database_admin_url } {
+        Some(url) => psql.arg("--dbname").arg(conninfo::without_password(url)),
+        None => psql.envs(private(dsn)),
     };
-    if let Some(who) = &arguments.who {
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&start)?;
-        writeln!(file, "{}", opening(who))?;
-        psql.env("PSQLRC", &start);
+    if let Some(password) = dsn.config().get_password() {
+        psql.env("PGPASSWORD", OsString::from_vec(password.to_vec()));
     }
-    psql.args(&arguments.arguments).stdin(Stdio::inherit());
-    // Ctrl-C is psql's to answer: it cancels a statement there
-    let _ignored = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
-    let ended = psql.status().await;
-    if arguments.who.is_some() {
-        std::fs::remove_file(&start)?;
+    let opening = arguments.who.as_deref().map(Opening::write).transpose()?;
+    if let Some(opening) = &opening {
+        psql.env("PSQLRC", &opening.0);
     }
-    match ended {
-        Ok(status) => Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)),
+    psql.args(&arguments.arguments).stdin(Stdio::inherit()).kill_on_drop(true);
+    // Ctrl-C is psql's to answer: it cancels a statement there. SIGTERM and SIGHUP end psql, and then us, in order.
+    let (mut interrupt, mut terminate, mut hang_up) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let mut running = match psql.spawn() {
+        Ok(running) => running,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             bail!("there is no psql here; on Debian and Ubuntu it is in the package postgresql-client")
         }
-        Err(error) => Err(error).context("psql cannot be started"),
+        Err(error) => return Err(error).context("psql cannot be started"),
+    };
+    loop {
+        tokio::select! {
+            ended = running.wait() => {
+                let code = ended?.code().and_then(|code| u8::try_from(code).ok());
+                return Ok(code.map_or(ExitCode::FAILURE, ExitCode::from));
+            }
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => end(&running)?,
+            _ = hang_up.recv() => end(&running)?,
+        }
     }
 }
 
-/// libpq's variables for a database, so that no password is on a command line.
-fn environment(dsn: &Dsn) -> Vec<(&'static str, String)> {
+/// Asks psql to end.
+fn end(running: &tokio::process::Child) -> anyhow::Result<()> {
+    let pid = running.id().and_then(|id| i32::try_from(id).ok()).context("psql has ended")?;
+    Ok(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM)?)
+}
+
+/// Whether an argument of psql is -X, also in a bundle as `-qX`. Letters behind one that takes a value are that value.
+fn skips_psqlrc(argument: &str) -> bool {
+    let bundle = argument.strip_prefix('-').filter(|rest| !rest.starts_with('-')).unwrap_or_default();
+    let flags = bundle.chars().take_while(|letter| !"cdfFhLopPRTUv".contains(*letter));
+    // GNU's long options may be shortened as far as they are told apart
+    let long = argument.strip_prefix("--").is_some_and(|name| name.starts_with("no-p") && "no-psqlrc".starts_with(name));
+    long || flags.into_iter().any(|letter| letter == 'X')
+}
+
+/// libpq's variables for the private server.
+fn private(dsn: &Dsn) -> Vec<(&'static str, String)> {
     let config = dsn.config();
     let host = config.get_hosts().first().map(|host| match host {
         Host::Tcp(name) => name.clone(),
         Host::Unix(path) => path.display().to_string(),
     });
-    let port = config.get_ports().first().map(u16::to_string);
-    [
+    let variables = [
         ("PGHOST", host),
-        ("PGPORT", port),
+        ("PGPORT", config.get_ports().first().map(u16::to_string)),
         ("PGUSER", config.get_user().map(str::to_owned)),
         ("PGDATABASE", config.get_dbname().map(str::to_owned)),
-        ("PGPASSWORD", config.get_password().and_then(|p| String::from_utf8(p.to_vec()).ok())),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect()
+    ];
+    variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// A file of what psql runs first, for ourselves alone. It goes when this does.
+struct Opening(PathBuf);
+
+impl Opening {
+    fn write(who: &str) -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("tabletalk-psql-{}", uuid::Uuid::new_v4()));
+        let opening = Self(path);
+        let write = |path: &Path| {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+            file.write_all(commands(who).as_bytes())
+        };
+        write(&opening.0).with_context(|| format!("cannot write {}", opening.0.display()))?;
+        Ok(opening)
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "a temporary file stays behind");
+        }
+    }
 }
 
 /// What psql runs first to be someone.
-fn opening(who: &str) -> String {
+fn commands(who: &str) -> String {
     let (role, claims) = match who {
         "owner" => ("chat_owner", String::new()),
-        "anon" | "service_role" | "chat_auditor" => (who, serde_json::json!({ "role": who }).to_string()),
+        "anon" | "service_role" => (who, serde_json::json!({ "role": who }).to_string()),
         _ => {
-            ("authenticated", serde_json::json!({ "sub": super::user_id(who), "role": "authenticated", "name": who }).to_string())
+            let mut claims = serde_json::json!({ "sub": super::user_id(who), "role": "authenticated" });
+            if who.parse::<uuid::Uuid>().is_err() {
+                claims["name"] = who.into();
+            }
+            ("authenticated", claims.to_string())
         }
     };
+    // within quotes psql looks for neither variables nor backslash commands; JSON has no line breaks of its own
     let claims = claims.replace('\'', "''");
+    let shown: String = who.chars().filter(|c| c.is_alphanumeric() || "_.-".contains(*c)).collect();
+    // If it cannot be done, the transaction is left failed: nothing runs as the login by mistake, whatever comes next.
     format!(
-        "\\set QUIET on\nbegin;\nset local role {role};\nselect set_config('request.jwt.claims', '{claims}', true) \\g /dev/null\n\
-         \\set PROMPT1 '{who_prompt}%R%x%# '\n\\unset QUIET\n\\echo 'In a transaction as {who_prompt}: commit to keep what you do, and to end it.'",
-        who_prompt = who.chars().filter(|c| c.is_ascii_alphanumeric() || "_.-".contains(*c)).collect::<String>(),
+        "\\set tabletalk_quiet :QUIET
+\\set QUIET on
+begin;
+set role {role};
+select set_config('request.jwt.claims', '{claims}', false) \\g /dev/null
+\\if :ERROR
+\\warn 'This login cannot be {shown}.'
+\\else
+commit;
+begin;
+\\set PROMPT1 '{shown}%R%x%# '
+\\set PROMPT2 '{shown}%R%x%# '
+\\warn 'In a transaction as {shown}: what you do is undone at the end unless you commit.'
+\\endif
+\\set QUIET :tabletalk_quiet
+"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::skips_psqlrc;
+
+    #[test]
+    fn what_skips_psqlrc_is_recognised() {
+        for argument in ["-X", "-qX", "-AtXq", "--no-psqlrc", "--no-p"] {
+            assert!(skips_psqlrc(argument), "{argument}");
+        }
+        for argument in ["-c", "-cX", "-x", "-At", "-vX=1", "select 'X'", "-", "--", "--no-password", "--no-readline", "X"] {
+            assert!(!skips_psqlrc(argument), "{argument}");
+        }
+    }
 }
