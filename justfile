@@ -23,9 +23,13 @@ lint:
 
 # write openapi/openapi.json, sql/schema.sql and sql/policies.md anew
 generate:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    fresh=$(mktemp -d) && chmod 711 "$fresh" && trap 'rm -rf "$fresh"' EXIT
     cargo run -q -- openapi > openapi/openapi.json
-    cargo run -q -- schema schema > sql/schema.sql
-    cargo run -q -- schema policies > sql/policies.md
+    for page in schema policies; do cargo run -q -- --data "$fresh/data" schema "$page" > "$fresh/$page"; done
+    cp "$fresh/schema" sql/schema.sql
+    cp "$fresh/policies" sql/policies.md
 
 # psql inside a transaction as someone, to see what they see: just sql alice
 sql as="alice":

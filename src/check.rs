@@ -106,7 +106,7 @@ async fn safety(client: &Client, report: &mut Report) -> anyhow::Result<()> {
         Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => report.ok(what, String::new()),
         Err(error) => return Err(error).context("whether chat_api is refused cannot be tried"),
         Ok(_) => {
-            report.bad(what, "chat_api reads chat.messages".to_owned(), "revoke what lets it: see the findings about chat_api")
+            report.bad(what, "chat_api reads chat.messages".to_owned(), "revoke what lets it: see the findings about chat_api");
         }
     }
     client.batch_execute("reset search_path").await?;

@@ -91,9 +91,13 @@ async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 
 async fn schema(settings: &Settings, what: crate::config::SchemaPage) -> anyhow::Result<ExitCode> {
     let database = Database::open(&settings.database).await?;
-    let page = async { crate::schema::page(&database.api_client().await?, what).await }.await;
+    let page = async {
+        database.migrate().await?;
+        crate::schema::page(&database.api_client().await?, what).await
+    };
+    let page = page.await;
     database.close().await?;
-    print!("{}", page.context("is the database migrated? `tabletalk migrate` does it")?);
+    print!("{}", page?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -71,6 +71,7 @@ impl Report {
     }
 
     /// Those of one level alone.
+    #[must_use]
     pub fn only(&self, level: Level) -> Self {
         Self { findings: self.findings.iter().filter(|finding| finding.level == level).cloned().collect() }
     }

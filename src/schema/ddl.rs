@@ -22,7 +22,9 @@ pub fn page(catalogue: &Catalogue) -> String {
         let name: &str = row.get(0);
         heading(&mut text, &format!("schema {name}"), row.get(1));
         line(&mut text, &format!("create schema {name};"));
-        grants_on(catalogue, name).iter().for_each(|grant| line(&mut text, grant));
+        for grant in &grants_on(catalogue, name) {
+            line(&mut text, grant);
+        }
     }
     for row in &catalogue.relations {
         match row.get(1) {
@@ -69,7 +71,7 @@ fn table(text: &mut String, catalogue: &Catalogue, row: &Row) {
         }
     }
     let options: Option<&str> = row.get(5);
-    line(text, &options.map(|options| format!(") with ({options});")).unwrap_or_else(|| ");".to_owned()));
+    line(text, &options.map_or_else(|| ");".to_owned(), |options| format!(") with ({options});")));
 
     for row in of(&catalogue.indexes, name) {
         let definition = plain(row.get(2)).replace(" using btree", "");
@@ -133,7 +135,9 @@ fn function(text: &mut String, catalogue: &Catalogue, row: &Row) {
     text.push('\n');
     let head = format!("create {kind} {name}({}){returns}", plain(arguments));
     commented(text, &format!("{head}\n{}\nas …{digest};", attributes.join("\n").replace('"', "")), row.get(5));
-    grants_on(catalogue, row.get(7)).iter().for_each(|grant| line(text, grant));
+    for grant in &grants_on(catalogue, row.get(7)) {
+        line(text, grant);
+    }
 }
 
 fn grants(text: &mut String, catalogue: &Catalogue, object: &str) {
@@ -141,7 +145,9 @@ fn grants(text: &mut String, catalogue: &Catalogue, object: &str) {
     if !grants.is_empty() {
         text.push('\n');
     }
-    grants.iter().for_each(|grant| line(text, grant));
+    for grant in &grants {
+        line(text, grant);
+    }
 }
 
 fn heading(text: &mut String, title: &str, comment: Option<&str>) {

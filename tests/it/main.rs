@@ -1,5 +1,7 @@
 //! The integration tests: one program, whose tree mirrors `src/`. Each test has a database of its own.
 
+#![expect(clippy::disallowed_methods, reason = "the tests are told by the environment what to test with")]
+
 mod auth;
 mod blocks;
 mod chats;

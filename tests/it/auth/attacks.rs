@@ -151,7 +151,7 @@ async fn what_is_not_three_parts_is_refused() {
         &token[..token.len() - 2],
         &token.replacen('.', "+.", 1),
         &token[1..],
-        &format!("{}\0", token),
+        &format!("{token}\0"),
     ] {
         assert_eq!(refused(&authenticator, wrong).await, AuthError::TokenMalformed, "{wrong:?}");
     }

@@ -22,7 +22,7 @@ async fn a_message_says_what_it_is_and_leaves_out_what_it_has_not() {
     assert_eq!(sent.id().get_version_num(), 7);
     assert_eq!(bob.get(&path(&sent.body)).await.expect_status(200).body, sent.body);
     let page = bob.get(&format!("/chats/{chat}/messages")).await.expect_status(200);
-    assert_eq!(page.data(), &[sent.body.clone()]);
+    assert_eq!(page.data(), std::slice::from_ref(&sent.body));
 
     let whole = json!({
         "id": Uuid::now_v7(), "text": "look, @bob", "replyToId": sent.id(),

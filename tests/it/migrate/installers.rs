@@ -142,12 +142,12 @@ async fn the_password_of_the_login_is_set_from_its_url_and_is_in_no_log() {
     let _guard = own.guard();
     own.db_run("postgres", "create role installer login createrole password 'installing'").await;
     own.db_run("postgres", "create database host owner installer").await;
-    let quoted = PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let quoted = PASSWORD.bytes().fold(String::new(), |quoted, byte| quoted + &format!("%{byte:02X}"));
     let api = format!("postgres://chat_api:{quoted}@{}/host", own.address);
     let admin = format!("postgres://installer:installing@{}/host", own.address);
     serves(&api, &admin).await;
     let wrong = dsn(&api.replace(&quoted, "wrong")).connect().await.map(|_| ()).expect_err("refused");
-    assert_eq!(wrong.code().map(|code| code.code()), Some("28P01"), "{wrong}");
+    assert_eq!(wrong.code().map(tokio_postgres::error::SqlState::code), Some("28P01"), "{wrong}");
     let log = own.log();
     assert!(log.contains("alter role chat_api password 'SCRAM-SHA-256$"), "the log has the statements");
     assert!(!log.contains("s3cr3t"), "and not the password");

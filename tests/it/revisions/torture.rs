@@ -189,9 +189,10 @@ impl Writer {
     async fn end(&mut self, name: &str) -> Result<(), Error> {
         let (sql, end) = if self.is_owner && self.random.chance(20) {
             self.client.batch_execute(&format!("prepare transaction '{name}'")).await?;
-            match self.random.chance(30) {
-                true => (format!("rollback prepared '{name}'"), "rollback prepared"),
-                false => (format!("commit prepared '{name}'"), "commit prepared"),
+            if self.random.chance(30) {
+                (format!("rollback prepared '{name}'"), "rollback prepared")
+            } else {
+                (format!("commit prepared '{name}'"), "commit prepared")
             }
         } else if self.random.chance(10) {
             ("rollback".to_owned(), "rollback")

@@ -36,11 +36,6 @@ impl TestServer {
         Self { app, database }
     }
 
-    /// The URL of a path.
-    pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.app.url())
-    }
-
     /// Someone with a token, known to the server.
     pub async fn person(&self, name: &str) -> Person {
         let person = self.stranger(name);
