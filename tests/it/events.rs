@@ -91,7 +91,7 @@ async fn an_event_chat_that_makes_no_sense_is_refused() {
     let server = TestServer::start().await;
     let service = server.service();
     let before = server.database.db_rows().await;
-    service.put("/events/e1/chats/direct", json!({})).await.invalid_at("path");
+    service.put("/events/e1/chats/direct", json!({})).await.invalid_at("type");
     service.put(&format!("/events/{}/chats/event_authors", "x".repeat(201)), json!({})).await.problem(400, "request_is_invalid");
     service.put(PATH, json!({ "name": " " })).await.refused(422, "chats_name_is_a_name", "chats.10");
     service.put(PATH, json!({ "participantIds": ["alice"] })).await.invalid_at("/participantIds/0");
