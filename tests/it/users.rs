@@ -78,9 +78,9 @@ async fn people_see_themselves_their_friends_who_asks_them_and_who_shares_a_chat
     mallory.put(&format!("/friends/{}", alice.id), json!({})).await.expect_status(201);
     assert_eq!(names(&alice).await, ["alice", "mallory"], "one sees who asks");
     assert_eq!(names(&mallory).await, ["mallory"], "asking opens nobody's profile");
-    mallory.get(&format!("/users/{}", alice.id)).await.problem(404, "users_are_seen_by_who_knows_them");
+    mallory.get(&format!("/users/{}", alice.id)).await.refused(404, "users_are_seen_by_who_knows_them", "users.1");
     alice.delete(&format!("/friends/{}", mallory.id)).await.expect_status(204);
-    alice.get(&format!("/users/{}", mallory.id)).await.problem(404, "users_are_seen_by_who_knows_them");
+    alice.get(&format!("/users/{}", mallory.id)).await.refused(404, "users_are_seen_by_who_knows_them", "users.1");
 
     alice.befriend(&bob).await;
     assert_eq!(names(&alice).await, ["alice", "bob"]);
@@ -89,14 +89,14 @@ async fn people_see_themselves_their_friends_who_asks_them_and_who_shares_a_chat
     carol.get(&format!("/users/{}", alice.id)).await.expect_status(200);
     carol.leaves(chat).await.expect_status(204);
     assert_eq!(names(&carol).await, ["carol"]);
-    carol.get(&format!("/users/{}", Uuid::new_v4())).await.problem(404, "users_are_seen_by_who_knows_them");
+    carol.get(&format!("/users/{}", Uuid::new_v4())).await.refused(404, "users_are_seen_by_who_knows_them", "users.1");
 }
 
 #[tokio::test]
 async fn everyone_is_found_while_the_directory_is_open() {
     let server = TestServer::start().await;
     let (alice, mallory) = (server.person("alice").await, server.person("mallory").await);
-    mallory.get(&format!("/users/{}", alice.id)).await.problem(404, "users_are_seen_by_who_knows_them");
+    mallory.get(&format!("/users/{}", alice.id)).await.refused(404, "users_are_seen_by_who_knows_them", "users.1");
     server.database.db_set("directory = 'everyone'").await;
     mallory.get(&format!("/users/{}", alice.id)).await.expect_status(200);
     assert_eq!(each(mallory.get("/users").await.data(), "displayName"), ["mallory", "alice"]);

@@ -140,7 +140,9 @@ impl Person {
             let page = self.page(path, limit, cursor.as_deref()).await;
             assert!(page.data().len() <= limit as usize, "{path}: a page is longer than asked for");
             items.extend(page.data().iter().cloned());
-            cursor = page.cursor("nextCursor");
+            let next = page.cursor("nextCursor");
+            assert!(next.is_none() || next != cursor, "{path}: the walk stands still");
+            cursor = next;
             if cursor.is_none() {
                 return items;
             }
@@ -152,6 +154,7 @@ impl Person {
         let mut page = self.page(path, limit, None).await;
         while let Some(next) = page.cursor("nextCursor") {
             page = self.page(path, limit, Some(&next)).await;
+            assert_ne!(page.cursor("nextCursor"), Some(next), "{path}: the walk stands still");
         }
         let mut items = page.data().clone();
         while let Some(previous) = page.cursor("prevCursor") {
@@ -169,6 +172,7 @@ impl Person {
         let mut page = self.page(path, limit, None).await;
         while let Some(next) = page.cursor("nextCursor") {
             page = self.page(path, limit, Some(&next)).await;
+            assert_ne!(page.cursor("nextCursor"), Some(next), "{path}: the walk stands still");
         }
         let mut items = page.data().clone();
         while !items.iter().any(|item| item["id"] == end["id"]) {
