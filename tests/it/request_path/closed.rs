@@ -1,6 +1,6 @@
 //! It fails closed: a statement outside its envelope may do nothing, and nothing of an envelope stays on a connection.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tabletalk::auth::Role;
 use tabletalk::db::{Db, DbError};
@@ -12,10 +12,12 @@ use crate::support::random::{Random, seed};
 use crate::support::{Database, TestServer};
 
 const POOL: usize = 6;
-/// Requests that are dropped half-way.
-const DROPPED: u64 = 1_000;
+/// Requests that are dropped half-way, if they are not done before.
+const REQUESTS: u64 = 1_000;
+/// Those of them that are under way at once.
+const AT_ONCE: u64 = 8;
 /// The latest moment at which one is dropped, in microseconds.
-const DROPPED_WITHIN: u64 = 3_000;
+const WITHIN: u64 = 3_000;
 
 const WHO: &str = "select current_user::text, chat.uid(), current_setting('request.jwt.claims')";
 const SEND: &str = "insert into chat.messages (chat_id, text) values ($1, 'hello')";
@@ -172,9 +174,11 @@ async fn requests_dropped_at_any_moment_leave_nothing_on_the_connections() {
     let watcher = database.cluster.db_superuser(&database.name).await;
     let db = db_spied(&database, POOL).await;
 
+    // made beforehand: none would live long enough to be made on the way
+    assert_eq!(whole_pool(&db, POOL).await, POOL);
     let mut random = Random::new(seed());
-    let mut under_way = Vec::new();
-    for number in 0..DROPPED {
+    let (mut under_way, mut dropped) = (Vec::new(), 0);
+    for number in 0..REQUESTS {
         let (db, chat, alice) = (db.clone(), *random.pick(&chats), user(alice.id));
         let kind = random.below(4);
         let request = tokio::spawn(async move {
@@ -184,22 +188,31 @@ async fn requests_dropped_at_any_moment_leave_nothing_on_the_connections() {
                 _ => db.write_to(chat, &alice, SEND, params![chat]).await,
             }
         });
-        let moment = Duration::from_micros(random.below(DROPPED_WITHIN));
+        let moment = Duration::from_micros(random.below(WITHIN));
         under_way.push(tokio::spawn(async move {
-            tokio::time::sleep(moment).await;
-            request.abort();
-            let _ = request.await;
-        }));
-        // not all at once: then most would be dropped while they wait for a connection
-        if number % 16 == 0 {
-            for drop in under_way.drain(..) {
-                drop.await.expect("a drop");
+            // the runtime's own timers are too coarse: most requests would be over
+            let begin = Instant::now();
+            while begin.elapsed() < moment {
+                tokio::task::yield_now().await;
             }
+            request.abort();
+            match request.await {
+                Err(dropped) => usize::from(dropped.is_cancelled()),
+                // one that was quicker may fail, but not for what another left to it
+                Ok(Err(DbError::Refused(error))) if error.code().code() != "22012" => panic!("{error:?}"),
+                Ok(_) => 0,
+            }
+        }));
+        // a few at once: more would be dropped while they wait for a connection, and a later one would tidy up after an earlier
+        if number % AT_ONCE == AT_ONCE - 1 {
+            for drop in under_way.drain(..) {
+                dropped += drop.await.expect("a drop");
+            }
+            db_all_idle(&watcher, &database).await;
         }
     }
-    for drop in under_way {
-        drop.await.expect("a drop");
-    }
+    println!("{dropped} of {REQUESTS} were dropped before they were done");
+    assert!(dropped > 100, "{dropped} are too few to prove anything");
     let connections = db_all_idle(&watcher, &database).await;
     assert!(connections <= POOL, "{connections} connections of {POOL}");
     assert_eq!(whole_pool(&db, POOL).await, POOL);
