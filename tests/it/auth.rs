@@ -87,7 +87,11 @@ async fn clocks_may_differ_by_half_a_minute() {
 
 #[tokio::test]
 async fn times_may_be_fractions_or_out_of_all_range() {
-    assert!(judged(alice_with(json!({ "exp": f64::from(i32::try_from(now()).expect("before 2038")) + 60.5, "nbf": 0.5 }))).await.is_ok());
+    assert!(
+        judged(alice_with(json!({ "exp": f64::from(i32::try_from(now()).expect("before 2038")) + 60.5, "nbf": 0.5 })))
+            .await
+            .is_ok()
+    );
     for exp in [json!(u64::MAX), json!(1e300), json!(i64::MAX)] {
         assert_eq!(judged(alice_with(json!({ "exp": exp }))).await.expect("a good token").expires_at, NEVER);
     }
