@@ -32,7 +32,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("operations", &["api::caller", "db", "error"]),
     ("web", &[]),
-    ("check", &["app", "auth", "config", "dsn", "migrate"]),
+    ("check", &["app", "auth", "config", "dsn", "migrate", "schema"]),
     ("schema", &["app", "config"]),
     ("migrate", &["dsn"]),
     ("postgres", &[]),
