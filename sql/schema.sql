@@ -638,6 +638,16 @@ create trigger _900_rev before insert or update on chat.messages
 for each row
 execute function chat_private.stamp_message();
 
+-- Binds those whom RLS does not bind, and the service role.
+create trigger _930_chat_is_there before insert on chat.messages
+for each row when (not row_security_active('chat.messages'::regclass::oid) or current_user = 'service_role'::name)
+execute function chat_private.chat_is_there();
+
+-- Binds everyone.
+create trigger _940_reply before insert on chat.messages
+for each row when (new.reply_to_id is not null)
+execute function chat_private.reply_rules();
+
 -- Binds those whom RLS binds, the service role apart.
 create trigger _950_insert_rules before insert on chat.messages
 for each row when (row_security_active('chat.messages'::regclass::oid) and current_user <> 'service_role'::name)
@@ -868,6 +878,13 @@ stable
 as …dbf4bd9ee104;
 grant execute on function chat.expect_reader(uuid) to anon, authenticated, service_role;
 
+-- Refuses with the reason why a person was not found.
+create function chat.expect_user(_id uuid) returns void
+language sql
+stable
+as …7fd523867442;
+grant execute on function chat.expect_user(uuid) to anon, authenticated, service_role;
+
 -- Makes the user of this token at first sight, and notes that they are active. Idempotent.
 create function chat.introduce_me() returns void
 language sql
@@ -974,6 +991,14 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …6a8358c4b2b8;
+
+-- chats.2, for those whom messages.2 does not bind.
+create function chat_private.chat_is_there() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …bb438d3f6828;
 
 -- chats.4, chats.5, and the founder's first sight.
 create function chat_private.chat_rules() returns trigger
@@ -1083,6 +1108,15 @@ set search_path = pg_catalog, pg_temp
 as …4a0781500193;
 grant execute on function chat_private.expect_reader(uuid) to anon, authenticated, service_role;
 
+-- users.1.
+create function chat_private.expect_user(_id uuid) returns void
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …8ad32c3df1b4;
+grant execute on function chat_private.expect_user(uuid) to anon, authenticated, service_role;
+
 -- Makes users of those who have never come.
 create function chat_private.expect_users(_ids uuid[]) returns void
 language sql
@@ -1165,13 +1199,13 @@ set search_path = pg_catalog, pg_temp
 as …545de90b6c11;
 grant execute on function chat_private.may_open_to_the_public() to authenticated;
 
--- direct.4: who left a direct chat is back with the other's next message. chats.2: a deleted chat takes none.
+-- direct.4: who left a direct chat is back with the other's next message.
 create function chat_private.message_arrives() returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …dcd495dc4adb;
+as …c59e53b810ba;
 
 -- What a new message must pass under the lock: check_writer, messages.14.
 create function chat_private.message_insert_rules() returns trigger
@@ -1189,13 +1223,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …f56be1560596;
 
--- messages.8: the longest text is a setting, so no constraint can say it. messages.9.
+-- messages.8: the longest text is a setting, so no constraint can say it.
 create function chat_private.message_words() returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …1bf798b8b500;
+as …f0023e90d56c;
 
 -- The last migration this database has had: the server compares it with the last it knows.
 create function chat_private.migrated_to() returns integer
@@ -1251,7 +1285,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …db6088ab756a;
+as …778334780bb6;
 
 -- participants.1: names go with the chat they are read in.
 create function chat_private.people(_chat uuid, _user_ids uuid[]) returns table(user_id uuid, display_name text, username text, avatar_url text, role text, joined_at timestamp with time zone, left_at timestamp with time zone)
@@ -1292,6 +1326,14 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as …ff9206fa39b2;
+
+-- messages.9.
+create function chat_private.reply_rules() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …e01a5b3cf7b0;
 
 -- messages.2, before the lock.
 create function chat_private.sender_is_in() returns trigger

@@ -53,7 +53,7 @@ fn help_lists_every_setting_with_its_variable_and_default() {
         let long = argument.get_long().expect("a long name");
         let variable = argument.get_env().expect("a variable").to_str().expect("UTF-8");
         assert!(help.out.contains(&format!("--{long}")), "{long}");
-        assert!(help.out.contains(&format!("[env: {variable}")), "{variable}");
+        assert!(words.contains(&format!("[env: {variable}")), "{variable}");
         assert!(argument.get_help().is_some(), "{long} says nothing");
         for default in argument.get_default_values() {
             let default = format!("[default: {}]", default.to_str().expect("UTF-8"));
