@@ -105,12 +105,12 @@ using (id = (select chat.uid())
                   where f.user_id = users.id and (f.accepted_at is not null or f.asked_me))
        or exists (select from chat_private.my_companions c where c.user_id = users.id));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.2: the service role and auditors read everything; auditors write nothing
 create policy select_staff on chat.users for select
 to service_role, chat_auditor
 using (true);
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.1: the service role is the host application: it writes what the tables allow
 create policy insert_service on chat.users for insert
 to service_role
 with check (true);
@@ -120,7 +120,7 @@ create policy update_self on chat.users for update
 to authenticated
 using (id = (select chat.uid()));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.1: the service role is the host application: it writes what the tables allow
 create policy update_service on chat.users for update
 to service_role
 using (true);
@@ -154,7 +154,7 @@ create policy select_party on chat.friendships for select
 to authenticated
 using ((select chat.uid()) = requester_id or (select chat.uid()) = addressee_id);
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.2: the service role and auditors read everything; auditors write nothing
 create policy select_staff on chat.friendships for select
 to service_role, chat_auditor
 using (true);
@@ -164,7 +164,7 @@ create policy insert_requester on chat.friendships for insert
 to authenticated
 with check (requester_id = (select chat.uid()) and accepted_at is null);
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.1: the service role is the host application: it writes what the tables allow
 create policy insert_service on chat.friendships for insert
 to service_role
 with check (true);
@@ -179,7 +179,7 @@ create policy delete_party on chat.friendships for delete
 to authenticated
 using ((select chat.uid()) = requester_id or (select chat.uid()) = addressee_id);
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.1: the service role is the host application: it writes what the tables allow
 create policy delete_service on chat.friendships for delete
 to service_role
 using (true);
@@ -215,7 +215,7 @@ create policy select_blocker on chat.blocks for select
 to authenticated
 using (blocker_id = (select chat.uid()));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.2: the service role and auditors read everything; auditors write nothing
 create policy select_staff on chat.blocks for select
 to service_role, chat_auditor
 using (true);
@@ -230,7 +230,7 @@ create policy delete_blocker on chat.blocks for delete
 to authenticated
 using (blocker_id = (select chat.uid()));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.1: the service role is the host application: it writes what the tables allow
 create policy delete_service on chat.blocks for delete
 to service_role
 using (true);
@@ -305,7 +305,7 @@ using (deleted_at is null
             or exists (select from chat_private.my_open_rooms o
                        where o.chat_id = chats.id and chats.visibility = 'public')));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.2: the service role and auditors read everything; auditors write nothing
 create policy select_staff on chat.chats for select
 to service_role, chat_auditor
 using (true);
@@ -324,7 +324,7 @@ to authenticated
 using (exists (select from chat_private.my_memberships m where m.chat_id = chats.id)
        or exists (select from chat_private.my_open_rooms o where o.chat_id = chats.id));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.1: the service role is the host application: it writes what the tables allow
 create policy update_service on chat.chats for update
 to service_role
 using (true);
@@ -397,7 +397,7 @@ using (user_id = (select chat.uid())
        or exists (select from chat_private.my_open_rooms o
                   where o.chat_id = participants.chat_id and participants.rev > 0));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.2: the service role and auditors read everything; auditors write nothing
 create policy select_staff on chat.participants for select
 to service_role, chat_auditor
 using (true);
@@ -415,7 +415,7 @@ with check (left_at is null
                               and (m.role = 'owner'
                                    or m.role = 'moderator' and participants.role = 'member'))));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.1: the service role is the host application: it writes what the tables allow
 create policy insert_service on chat.participants for insert
 to service_role
 with check (true);
@@ -429,7 +429,7 @@ using (user_id = (select chat.uid())
        or exists (select from chat_private.my_open_rooms o
                   where o.chat_id = participants.chat_id and participants.rev > 0));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.1: the service role is the host application: it writes what the tables allow
 create policy update_service on chat.participants for update
 to service_role
 using (true);
@@ -487,7 +487,7 @@ using (exists (select from chat_private.my_memberships m
        or exists (select from chat_private.my_open_rooms o
                   where o.chat_id = tombstones.chat_id and tombstones.rev > 0));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.2: the service role and auditors read everything; auditors write nothing
 create policy select_staff on chat.tombstones for select
 to service_role, chat_auditor
 using (true);
@@ -545,7 +545,7 @@ using (exists (select from chat_private.my_memberships m
        or exists (select from chat_private.my_open_rooms o
                   where o.chat_id = messages.chat_id and messages.deleted_at is null));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.2: the service role and auditors read everything; auditors write nothing
 create policy select_staff on chat.messages for select
 to service_role, chat_auditor
 using (true);
@@ -558,7 +558,7 @@ with check (sender_id = (select chat.uid())
             and exists (select from chat_private.my_memberships m
                         where m.chat_id = messages.chat_id));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.1: the service role is the host application: it writes what the tables allow
 create policy insert_service on chat.messages for insert
 to service_role
 with check (true);
@@ -573,7 +573,7 @@ using (exists (select from chat_private.my_memberships m
        or exists (select from chat_private.my_open_rooms o
                   where o.chat_id = messages.chat_id and messages.deleted_at is null));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.1: the service role is the host application: it writes what the tables allow
 create policy update_service on chat.messages for update
 to service_role
 using (true);
@@ -588,7 +588,7 @@ using (exists (select from chat_private.my_memberships m
        or exists (select from chat_private.my_open_rooms o
                   where o.chat_id = messages.chat_id and messages.deleted_at is null));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.1: the service role is the host application: it writes what the tables allow
 create policy delete_service on chat.messages for delete
 to service_role
 using (true);
@@ -689,7 +689,7 @@ using (exists (select from chat.messages g
                       or exists (select from chat_private.my_memberships m
                                  where m.chat_id = message_edits.chat_id and m.role <> 'member'))));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.2: the service role and auditors read everything; auditors write nothing
 create policy select_staff on chat.message_edits for select
 to service_role, chat_auditor
 using (true);
@@ -716,7 +716,7 @@ create policy select_participant on chat.read_markers for select
 to authenticated
 using (exists (select from chat_private.my_memberships m where m.chat_id = read_markers.chat_id));
 
--- staff.1: the service role is the host application: it reads and writes what the tables allow
+-- staff.2: the service role and auditors read everything; auditors write nothing
 create policy select_staff on chat.read_markers for select
 to service_role, chat_auditor
 using (true);

@@ -164,12 +164,12 @@ to authenticated
 using (user_id = (select chat.uid())
        and exists (select from chat_private.my_memberships m where m.chat_id = read_markers.chat_id));
 
-create policy select_staff on chat.messages for select to service_role, chat_auditor using (true);       -- staff.1, staff.2
+create policy select_staff on chat.messages for select to service_role, chat_auditor using (true);       -- staff.2
 create policy insert_service on chat.messages for insert to service_role with check (true);              -- staff.1
 create policy update_service on chat.messages for update to service_role using (true);                   -- staff.1
 create policy delete_service on chat.messages for delete to service_role using (true);                   -- staff.1: softly, like everyone
-create policy select_staff on chat.message_edits for select to service_role, chat_auditor using (true);  -- staff.1, staff.2
-create policy select_staff on chat.read_markers for select to service_role, chat_auditor using (true);   -- staff.1, staff.2
+create policy select_staff on chat.message_edits for select to service_role, chat_auditor using (true);  -- staff.2
+create policy select_staff on chat.read_markers for select to service_role, chat_auditor using (true);   -- staff.2
 
 call chat_private.cite('policy select_reader on chat.messages', 'messages.1');
 call chat_private.cite('policy insert_participant on chat.messages', 'messages.2');
@@ -179,12 +179,12 @@ call chat_private.cite('policy select_sender_or_moderator on chat.message_edits'
 call chat_private.cite('policy select_participant on chat.read_markers', 'reads.1');
 call chat_private.cite('policy insert_self on chat.read_markers', 'reads.2');
 call chat_private.cite('policy update_self on chat.read_markers', 'reads.2');
-call chat_private.cite('policy select_staff on chat.messages', 'staff.1');
+call chat_private.cite('policy select_staff on chat.messages', 'staff.2');
 call chat_private.cite('policy insert_service on chat.messages', 'staff.1');
 call chat_private.cite('policy update_service on chat.messages', 'staff.1');
 call chat_private.cite('policy delete_service on chat.messages', 'staff.1');
-call chat_private.cite('policy select_staff on chat.message_edits', 'staff.1');
-call chat_private.cite('policy select_staff on chat.read_markers', 'staff.1');
+call chat_private.cite('policy select_staff on chat.message_edits', 'staff.2');
+call chat_private.cite('policy select_staff on chat.read_markers', 'staff.2');
 
 -- what: seq, rev, sender and times are nobody's to choose ------------------------------------------------------
 

@@ -142,7 +142,7 @@ select pg_temp.sees('select count(*) from chat.users', '9', 'users.1', 'everyone
 select pg_temp.become('chat_owner');
 update chat.settings set directory = 'known';
 select pg_temp.become('service_role');
-select pg_temp.sees('select count(*) from chat.users', '9', 'staff.1', 'the service role sees all users');
+select pg_temp.sees('select count(*) from chat.users', '9', 'staff.2', 'the service role sees all users');
 select pg_temp.become('chat_auditor');
 select pg_temp.sees('select count(*) from chat.users', '9', 'staff.2', 'auditors see all users');
 select pg_temp.refused($$update chat.users set display_name = 'x'$$, '42501', 'staff.2', 'and change none');

@@ -148,10 +148,10 @@ select pg_temp.become('chat_auditor');
 select pg_temp.sees('select count(*) from chat.chats', '6', 'staff.2', 'auditors see all chats');
 select pg_temp.refused($$update chat.chats set name = 'x'$$, '42501', 'staff.2', 'and change none');
 select pg_temp.become('service_role');
-select pg_temp.sees('select count(*) from chat.chats', '6', 'staff.1', 'the service role sees all chats');
+select pg_temp.sees('select count(*) from chat.chats', '6', 'staff.2', 'the service role sees all chats');
 select pg_temp.does($$update chat.chats set topic = 'by the host' where id = pg_temp.id('walk')$$, 1, 'staff.1', 'and changes them');
 select pg_temp.refused($$insert into chat.chats (type, name) values ('group', 'x')$$, '42501', 'staff.1', 'but founds none outside its doors');
-select pg_temp.does($$select chat.expect_reader(pg_temp.id('walk'))$$, 1, 'staff.1', 'it may read every chat');
+select pg_temp.does($$select chat.expect_reader(pg_temp.id('walk'))$$, 1, 'staff.2', 'it may read every chat');
 
 -- changing ---------------------------------------------------------------------------------------------------
 

@@ -162,7 +162,7 @@ select pg_temp.sees('select count(*) from chat.messages', '8', 'staff.2', 'audit
 select pg_temp.refused($$update chat.messages set text = 'x'$$, '42501', 'staff.2', 'edit none');
 select pg_temp.refused('delete from chat.messages', '42501', 'staff.2', 'and delete none');
 select pg_temp.become('service_role');
-select pg_temp.sees('select count(*) from chat.messages', '8', 'staff.1', 'the service role reads all messages');
+select pg_temp.sees('select count(*) from chat.messages', '8', 'staff.2', 'the service role reads all messages');
 
 -- editing ----------------------------------------------------------------------------------------------------
 
@@ -235,7 +235,7 @@ select pg_temp.refused('delete from chat.message_edits', '42501', 'messages.19',
 select pg_temp.become('chat_auditor');
 select pg_temp.sees('select count(*) from chat.message_edits', '2', 'staff.2', 'auditors see earlier texts');
 select pg_temp.become('service_role');
-select pg_temp.sees('select count(*) from chat.message_edits', '2', 'staff.1', 'and the service role');
+select pg_temp.sees('select count(*) from chat.message_edits', '2', 'staff.2', 'and the service role');
 
 -- pinning ----------------------------------------------------------------------------------------------------
 
@@ -316,7 +316,7 @@ select pg_temp.refused($$select chat.expect_free_id(pg_temp.id('walk'), pg_temp.
 select pg_temp.become('service_role');
 select pg_temp.refused($$update chat.messages set text = 'x' where id = pg_temp.id('b1')$$, 'PT409', 'messages.11', 'the host does not edit what is deleted');
 select pg_temp.does($$delete from chat.messages where id = pg_temp.id('b2')$$, 0, 'staff.1', 'and deletes softly, like everyone');
-select pg_temp.sees($$select deleted_at is not null from chat.messages where id = pg_temp.id('b2')$$, 'true', 'staff.1', '… it is still there');
+select pg_temp.sees($$select deleted_at is not null from chat.messages where id = pg_temp.id('b2')$$, 'true', 'staff.2', '… it is still there');
 select pg_temp.become('chat_owner');
 select pg_temp.refused($$update chat.messages set deleted_at = null where id = pg_temp.id('b1')$$, 'PT409', 'messages.11', 'nobody brings a deleted message back');
 select pg_temp.become('anon');

@@ -107,7 +107,7 @@ select pg_temp.become('chat_auditor');
 select pg_temp.sees('select count(*) from chat.read_markers', '2', 'staff.2', 'auditors see read markers');
 select pg_temp.refused('update chat.read_markers set seq = 1', '42501', 'staff.2', 'and move none');
 select pg_temp.become('service_role');
-select pg_temp.sees('select count(*) from chat.read_markers', '2', 'staff.1', 'the service role sees them');
+select pg_temp.sees('select count(*) from chat.read_markers', '2', 'staff.2', 'the service role sees them');
 select pg_temp.refused('update chat.read_markers set seq = 1', '42501', 'staff.1', 'and reads for nobody');
 select pg_temp.become('chat_owner');
 update chat.read_markers set seq = 0 where user_id = pg_temp.id('bob');

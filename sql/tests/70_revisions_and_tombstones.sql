@@ -174,7 +174,7 @@ select pg_temp.sees('select count(*) from chat.tombstones', '0', 'tombstones.1',
 select pg_temp.become('chat_auditor');
 select pg_temp.sees('select count(*) > 3 from chat.tombstones', 'true', 'staff.2', 'auditors see tombstones');
 select pg_temp.become('service_role');
-select pg_temp.sees('select count(*) > 3 from chat.tombstones', 'true', 'staff.1', 'the service role sees them');
+select pg_temp.sees('select count(*) > 3 from chat.tombstones', 'true', 'staff.2', 'the service role sees them');
 select pg_temp.refused('delete from chat.tombstones', '42501', 'tombstones.1', 'and removes none');
 select pg_temp.become('bob');
 select pg_temp.refused($$insert into chat.tombstones (chat_id, rev, kind) values (pg_temp.id('walk'), 1000, 'reset')$$, '42501', 'tombstones.1', 'nobody sets a tombstone by hand');
