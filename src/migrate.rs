@@ -32,6 +32,11 @@ pub enum MigrateError {
     ForeignSchema { schema: String, owner: String },
     #[error("the database was migrated by a newer Tabletalk than this one; nothing was changed")]
     Newer,
+    #[error(
+        "the database was made by an earlier draft of the migrations, which are edited in place until the first release: \
+         {0}. A private server's data folder can be deleted; another database is migrated from its backup"
+    )]
+    Draft(String),
     #[error("{}", refusal(.0))]
     Refused(#[source] tokio_postgres::Error),
     #[error("a migration failed: {0}")]
@@ -83,7 +88,10 @@ pub async fn migrate(admin: &Dsn, api_password: Option<&str>) -> Result<Migrated
         return Err(MigrateError::Newer);
     }
     // grouped: all of them in one transaction, so that a failure leaves the database as it was
-    let report = runner().run_async(&mut client).await.map_err(|error| MigrateError::Failed(Box::new(error)))?;
+    let report = runner().run_async(&mut client).await.map_err(|error| match error.kind() {
+        refinery::error::Kind::DivergentVersion(migration, _) => MigrateError::Draft(format!("{migration} has changed")),
+        _ => MigrateError::Failed(Box::new(error)),
+    })?;
     let applied = report.applied_migrations().iter().map(ToString::to_string).collect();
     Ok(Migrated { applied })
 }

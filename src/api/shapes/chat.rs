@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::api::caller::Caller;
 use crate::db::{Db, DbError};
-use crate::error::{ApiError, fault};
+use crate::error::{ApiError, overtaken};
 use crate::params;
 use crate::wire::Timestamp;
 
@@ -169,7 +169,8 @@ pub async fn read_chat(db: &Db, caller: &Caller, id: Uuid) -> Result<Chat, ApiEr
         Ok(Chat::try_from(row)?)
     } else {
         db.read(caller, EXPECT_READER, params![id]).await?;
-        Err(fault("a chat was not found, and it was not said why"))
+        // out of it and in again, between the two questions
+        Err(overtaken())
     }
 }
 impl TryFrom<&Row> for Chat {

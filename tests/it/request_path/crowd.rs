@@ -123,8 +123,8 @@ async fn sends_elsewhere_are_measured_on_demand() {
         eventually("the crowd writes", async || crowd.sent.load(Ordering::Relaxed) > WRITERS).await;
         let (before, begin) = (crowd.sent.load(Ordering::Relaxed), Instant::now());
         let beside = [measured(over_http).await, measured(over_the_pool).await];
-        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-        let rate = (crowd.sent.load(Ordering::Relaxed) - before) as f64 / begin.elapsed().as_secs_f64();
+        let sent = u32::try_from(crowd.sent.load(Ordering::Relaxed) - before).expect("a count");
+        let rate = f64::from(sent) / begin.elapsed().as_secs_f64();
         crowd.ends().await;
         report(&format!("beside {size} writers of one chat, who send {rate:.0}/s"), &idle, &beside);
     }
