@@ -4,6 +4,7 @@ mod psql;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +17,9 @@ use crate::config::{Cli, Command, LogFormat, ProcessSettings, Settings, TokenArg
 use crate::db::Db;
 use crate::dsn::Dsn;
 use crate::{api, check};
+
+/// How long a start that is no longer wanted may take to come to an end in order.
+const START_GRACE: Duration = Duration::from_secs(5);
 
 /// The namespace of the development users' ids: UUIDv5 of a name in it.
 const DEVELOPMENT_USERS: Uuid = Uuid::from_u128(0x7461_626c_6574_4c6b_8000_6465_7675_7372);
@@ -48,10 +52,11 @@ async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
     // before anything starts, so that a signal during the start is not lost
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut starting = std::pin::pin!(App::start(settings));
     let app = tokio::select! {
-        app = App::start(settings) => app?,
-        _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
-        _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+        app = &mut starting => app?,
+        _ = terminate.recv() => return abandon(starting).await,
+        _ = interrupt.recv() => return abandon(starting).await,
     };
     print!("{}", welcome(&app)?);
     tokio::select! {
@@ -59,6 +64,14 @@ async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
     }
     app.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Stops what is only just starting, once it has started; what takes longer is left as a crash would leave it, to the next start.
+async fn abandon(starting: impl Future<Output = anyhow::Result<App>>) -> anyhow::Result<ExitCode> {
+    if let Ok(app) = tokio::time::timeout(START_GRACE, starting).await {
+        app?.stop().await?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
