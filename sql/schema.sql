@@ -198,7 +198,7 @@ grant select, insert (requester_id, addressee_id, accepted_at), delete on chat.f
 
 create table chat.blocks (
   blocker_id uuid not null default chat.uid(),  -- Who blocks.
-  blocked_id uuid not null,  -- Who is blocked; never told.
+  blocked_id uuid not null,  -- Who is blocked; no row tells them, though a refusal may.
   created_at timestamp with time zone not null default clock_timestamp(),  -- Since when.
   constraint blocks_pkey primary key (blocker_id, blocked_id),
   constraint blocks_are_between_two check (blocker_id <> blocked_id),  -- blocks.3: nobody blocks themselves
@@ -629,14 +629,19 @@ for each row
 execute function chat_private.message_words();
 
 -- Binds everyone.
-create trigger _900_bury after delete on chat.messages referencing old table as gone
-for each statement
-execute function chat_private.bury_messages();
+create trigger _900_bury before delete on chat.messages
+for each row
+execute function chat_private.bury_message();
 
 -- Binds everyone.
 create trigger _900_rev before insert or update on chat.messages
 for each row
 execute function chat_private.stamp_message();
+
+-- Binds everyone.
+create trigger _910_fold after delete on chat.messages referencing old table as gone
+for each statement
+execute function chat_private.fold_tombstones();
 
 -- Binds those whom RLS does not bind, and the service role.
 create trigger _930_chat_is_there before insert on chat.messages
@@ -976,13 +981,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …6d0aa7fd5b25;
 
--- Tombstones for messages deleted for good; for more than 1,000 at once, a reset.
-create function chat_private.bury_messages() returns trigger
+-- A tombstone for a message deleted for good.
+create function chat_private.bury_message() returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …b8ced27b7a9c;
+as …1f14db749ec8;
 
 -- A tombstone for a participation deleted for good.
 create function chat_private.bury_participant() returns trigger
@@ -1132,6 +1137,14 @@ immutable
 parallel safe
 as …13f701ec3d1c;
 
+-- One reset instead of more than 1,000 tombstones of one statement.
+create function chat_private.fold_tombstones() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …680a50273e68;
+
 -- chats.3: who founds a group or room owns it.
 create function chat_private.found_chat() returns trigger
 language plpgsql
@@ -1163,6 +1176,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …b8ba424c7adb;
 grant execute on function chat_private.introduce_me() to authenticated;
+
+-- Whether the asker has sent a message with this id in this chat.
+create function chat_private.is_sent(_chat uuid, _id uuid) returns boolean
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …18e8ad1a9be7;
 
 -- participants.2.
 create function chat_private.join_room(_room text) returns uuid
@@ -1213,7 +1234,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …b72434adf2fb;
+as …15f6737cede7;
 
 -- messages.2, messages.3, messages.4 and messages.6, under the lock.
 create function chat_private.message_update_rules() returns trigger
@@ -1229,7 +1250,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …f0023e90d56c;
+as …bbb3cc64ec4f;
 
 -- The last migration this database has had: the server compares it with the last it knows.
 create function chat_private.migrated_to() returns integer
@@ -1285,7 +1306,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …778334780bb6;
+as …96d729987486;
 
 -- participants.1: names go with the chat they are read in.
 create function chat_private.people(_chat uuid, _user_ids uuid[]) returns table(user_id uuid, display_name text, username text, avatar_url text, role text, joined_at timestamp with time zone, left_at timestamp with time zone)
@@ -1302,7 +1323,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …df1eee567927;
+as …1ad33ea83cfe;
 grant execute on function chat_private.put_event_chat(text,text,text,uuid[]) to service_role;
 
 -- reads.2 and reads.3.
@@ -1333,7 +1354,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …e01a5b3cf7b0;
+as …ce69e7d5401a;
 
 -- messages.2, before the lock.
 create function chat_private.sender_is_in() returns trigger

@@ -84,9 +84,11 @@ fn welcome(app: &App) -> anyhow::Result<String> {
     }
     if let Some(secret) = app.development_secret() {
         let token = development_token(&secret.0, &TokenArgs::default())?;
+        // as it was started: after `cargo run` it is not on the PATH
+        let program = std::env::args().next().unwrap_or_else(|| "tabletalk".to_owned());
         text += &format!(
             "\nA first user, alice, with a development token:\n\n  curl {url}/users/me -H 'authorization: Bearer {token}'\n\n\
-             More of them: tabletalk token bob\n"
+             More of them: {program} token bob\n"
         );
     }
     text += "\nCtrl-C stops it.\n";

@@ -313,7 +313,7 @@ comment on column chat.friendships.accepted_at is 'Since when they are friends; 
 comment on index chat.friendships_by_addressee is 'Who asked me?';
 comment on table chat.blocks is 'Who wants to hear nothing more from whom, in direct chats, requests and invitations.';
 comment on column chat.blocks.blocker_id is 'Who blocks.';
-comment on column chat.blocks.blocked_id is 'Who is blocked; never told.';
+comment on column chat.blocks.blocked_id is 'Who is blocked; no row tells them, though a refusal may.';
 comment on column chat.blocks.created_at is 'Since when.';
 comment on index chat.blocks_by_blocked is 'Who blocks me? Asked by the rules alone.';
 comment on view chat_private.my_blocks is 'Everyone between whom and the asker stands a block, whoever made it.';

@@ -404,6 +404,11 @@ begin
     perform chat_private.refuse('chats_exist');
   end if;
 
+  if is_in and new.user_id = me and new.role = 'member'
+     and exists (select from chat_private.my_open_rooms o where o.chat_id = new.chat_id) then
+    return new;  -- joins where they are in: nothing will change
+  end if;
+
   if joins and new.user_id = me and my_role is null then
     if not exists (select from chat_private.my_open_rooms o where o.chat_id = new.chat_id) then
       perform chat_private.refuse('participants_join_public_rooms');

@@ -225,7 +225,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if char_length(new.text) > (select s.text_max from chat.settings s) then
+  if char_length(new.text) > (select s.text_max from chat.settings s)
+     and not (tg_op = 'INSERT' and chat_private.is_sent(new.chat_id, new.id)) then
     perform chat_private.refuse('messages_text_is_short_enough', format('this one has %s', char_length(new.text)));
   end if;
   return new;
@@ -254,6 +255,21 @@ create trigger _930_chat_is_there before insert on chat.messages for each row
 when (not row_security_active('chat.messages'::regclass) or current_user = 'service_role')
 execute function chat_private.chat_is_there();
 
+create function chat_private.is_sent(_chat uuid, _id uuid) returns boolean
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+-- An insert of it will conflict and do nothing. It is a message sent again, and what has changed since must not refuse it: who lost the
+-- answer to the first would take a message that is stored for one that is not.
+begin
+  return exists (select
+                 from chat.messages m
+                 where m.chat_id = _chat and m.id = _id and m.sender_id is not distinct from chat.uid());
+end
+$$;
+
 create function chat_private.reply_rules() returns trigger
 language plpgsql
 volatile
@@ -264,7 +280,8 @@ as $$
 begin
   if not exists (select
                  from chat.messages m
-                 where m.chat_id = new.chat_id and m.id = new.reply_to_id and m.deleted_at is null) then
+                 where m.chat_id = new.chat_id and m.id = new.reply_to_id and m.deleted_at is null)
+     and not chat_private.is_sent(new.chat_id, new.id) then
     perform chat_private.refuse('messages_reply_within_their_chat');
   end if;
   return new;
@@ -312,6 +329,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 -- under the lock: _900_rev came before
 begin
+  if not exists (select from chat_private.my_memberships m where m.chat_id = new.chat_id) then
+    perform chat_private.refuse('messages_are_sent_by_participants');
+  elsif chat_private.is_sent(new.chat_id, new.id) then
+    return new;
+  end if;
   perform chat_private.check_writer(new.chat_id);
   if exists (select from chat.tombstones t where t.chat_id = new.chat_id and t.row_id = new.id and t.kind = 'message') then
     perform chat_private.refuse('message_id_was_used');
@@ -526,6 +548,7 @@ comment on function chat_private.sender_is_in() is 'messages.2, before the lock.
 comment on function chat_private.chat_is_there() is 'chats.2, for those whom messages.2 does not bind.';
 comment on function chat_private.message_words() is 'messages.8: the longest text is a setting, so no constraint can say it.';
 comment on function chat_private.message_insert_rules() is 'What a new message must pass under the lock: check_writer, messages.14.';
+comment on function chat_private.is_sent(uuid, uuid) is 'Whether the asker has sent a message with this id in this chat.';
 comment on function chat_private.reply_rules() is 'messages.9.';
 comment on function chat_private.check_writer(uuid) is 'messages.2, messages.18, direct.1, direct.2: asked for new messages and for edits.';
 comment on function chat_private.check_direct(uuid) is 'direct.1 and direct.2 towards this person.';

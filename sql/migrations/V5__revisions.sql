@@ -174,40 +174,56 @@ execute function chat_private.stamp_chat();
 
 -- tombstones ---------------------------------------------------------------------------------------------------
 
-create function chat_private.bury_messages() returns trigger
+create function chat_private.bury_message() returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+-- before, not after: the same statement may go on to insert, and the highest rev of the rows that remain may be one already given
+begin
+  if exists (select from chat.chats k where k.id = old.chat_id) then  -- else the chat goes too: its own tombstone says it all
+    insert into chat.tombstones (chat_id, rev, kind, row_id)
+    values (old.chat_id, chat_private.next_rev(old.chat_id), 'message', old.id);
+  end if;
+  return old;
+end
+$$;
+create trigger _900_bury before delete on chat.messages for each row
+execute function chat_private.bury_message();
+
+create function chat_private.fold_tombstones() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+-- many tombstones of one statement become one reset, at the highest of their revs
 declare
   removed_at_most constant integer := 1000;
-  c record;
-  r bigint;
 begin
-  for c in
-    select g.chat_id, count(*) as n, max(g.rev) as top, array_agg(g.id order by g.seq) as ids
+  with many as (
+    select g.chat_id, array_agg(g.id) as ids
     from gone g
-    where exists (select from chat.chats k where k.id = g.chat_id)  -- else the chat goes too: its own tombstone says it all
+    where exists (select from chat.chats k where k.id = g.chat_id)
     group by g.chat_id
-    order by g.chat_id
-  loop
-    -- above what was removed: the highest rev of the rows that remain may be one that was already given
-    r := chat_private.next_rev(c.chat_id, c.top);
-    if c.n > removed_at_most then
-      insert into chat.tombstones (chat_id, rev, kind) values (c.chat_id, r, 'reset');
-    else
-      insert into chat.tombstones (chat_id, rev, kind, row_id)
-      select c.chat_id, r + i.n - 1, 'message', i.id
-      from unnest(c.ids) with ordinality i (id, n);
-    end if;
-  end loop;
+    having count(*) > removed_at_most
+  ), forgotten as (
+    delete from chat.tombstones t
+    using many m
+    where t.chat_id = m.chat_id and t.kind = 'message' and t.row_id = any (m.ids)
+      and t.rev < (select max(l.rev) from chat.tombstones l where l.chat_id = m.chat_id)
+    returning t.chat_id)
+  update chat.tombstones t set kind = 'reset', row_id = null
+  from many m
+  where t.chat_id = m.chat_id
+    and t.rev = (select max(l.rev) from chat.tombstones l where l.chat_id = m.chat_id);
   return null;
 end
 $$;
-create trigger _900_bury after delete on chat.messages
+create trigger _910_fold after delete on chat.messages
 referencing old table as gone for each statement
-execute function chat_private.bury_messages();
+execute function chat_private.fold_tombstones();
 
 create function chat_private.bury_participant() returns trigger
 language plpgsql
@@ -262,7 +278,8 @@ comment on function chat_private.next_rev(uuid, bigint) is 'Locks the chat and g
 comment on function chat_private.stamp_message() is 'Gives rev, seq and times; messages.10, messages.11, revs.2.';
 comment on function chat_private.stamp_participant() is 'Gives rev and times; participants.9, participants.11.';
 comment on function chat_private.stamp_chat() is 'Gives rev; chats.15, chats.16.';
-comment on function chat_private.bury_messages() is 'Tombstones for messages deleted for good; for more than 1,000 at once, a reset.';
+comment on function chat_private.bury_message() is 'A tombstone for a message deleted for good.';
+comment on function chat_private.fold_tombstones() is 'One reset instead of more than 1,000 tombstones of one statement.';
 comment on function chat_private.bury_participant() is 'A tombstone for a participation deleted for good.';
 comment on function chat_private.bury_chat() is 'A tombstone for a chat deleted for good.';
 comment on function chat_private.refuse_truncate() is 'revs.3.';
@@ -270,6 +287,7 @@ comment on trigger _900_rev on chat.messages is 'Binds everyone.';
 comment on trigger _900_rev on chat.participants is 'Binds everyone.';
 comment on trigger _900_rev on chat.chats is 'Binds everyone.';
 comment on trigger _900_bury on chat.messages is 'Binds everyone.';
+comment on trigger _910_fold on chat.messages is 'Binds everyone.';
 comment on trigger _900_bury on chat.participants is 'Binds everyone.';
 comment on trigger _900_bury on chat.chats is 'Binds everyone.';
 comment on trigger _100_truncate on chat.messages is 'Binds everyone.';

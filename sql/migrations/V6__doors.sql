@@ -200,7 +200,8 @@ begin
     update chat.participants p set left_at = clock_timestamp()
     where p.chat_id = put_event_chat.chat_id
       and p.left_at is null
-      and not exists (select from unnest(_user_ids) i (id) where i.id = p.user_id);
+      -- hashed, whatever the planner thinks of the array: ten thousand may take the place of ten thousand
+      and p.user_id not in (select i.id from unnest(_user_ids) i (id) where i.id is not null);
     insert into chat.participants as p (chat_id, user_id)
     select distinct put_event_chat.chat_id, i.id
     from unnest(_user_ids) i (id)

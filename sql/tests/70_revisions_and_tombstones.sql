@@ -1,6 +1,6 @@
 -- Revisions and tombstones: every change gets the chat's next rev, once; what is removed leaves an id.
 begin isolation level read committed;
-select plan(52);
+select plan(53);
 set local client_min_messages = warning;
 
 -- Helpers, gone with the rollback. Every id is the md5 of a word: pg_temp.id('alice').
@@ -131,6 +131,15 @@ insert into chat.messages (chat_id, sender_id, text) values (pg_temp.id('walk'),
 select is(current_setting('chat.hints'), '', 'revs.2: or none, for bulk work');
 select is(current_setting('synchronous_commit'), 'on', 'revs.3: a rev that is delivered is not lost in a crash: synchronous_commit is on');
 
+savepoint swap;
+with gone as (
+  delete from chat.messages m where m.chat_id = pg_temp.id('walk') and m.text = 'z' returning m.chat_id, m.rev
+), said as (
+  insert into chat.messages (chat_id, sender_id, text) select g.chat_id, pg_temp.id('bob'), 'instead' from gone g returning rev
+)
+select is((select said.rev > gone.rev from gone, said), true, 'revs.3: a statement that removes the last message and says another uses no rev twice');
+rollback to swap;
+
 -- removed for good -------------------------------------------------------------------------------------------
 
 select pg_temp.refused('truncate chat.messages cascade', 'PT409', 'revs.3', 'messages are not truncated');
@@ -193,7 +202,7 @@ insert into chat.messages (chat_id, text) select pg_temp.id('square'), 'spam ' |
 select pg_temp.become('chat_owner');
 delete from chat.messages where chat_id = pg_temp.id('square');
 select pg_temp.become('anon');
-select pg_temp.sees($$select kind || ' ' || rev || ' ' || (row_id is null) from chat.tombstones$$, 'reset 1004 true', 'tombstones.1', 'more than 1,000 at once leave one reset, which the readers of a public room see');
+select pg_temp.sees($$select kind || ' ' || rev || ' ' || (row_id is null) from chat.tombstones$$, 'reset 2004 true', 'tombstones.1', 'more than 1,000 at once leave one reset, which the readers of a public room see');
 
 -- a chat removed for good ------------------------------------------------------------------------------------
 

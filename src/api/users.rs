@@ -52,7 +52,7 @@ impl UsersApi {
     #[oai(path = "/users/me", method = "get", operation_id = "getMe")]
     async fn get_me(&self, caller: Caller) -> Result<Json<User>, ApiError> {
         let rows = self.db.read(&caller, ME, params![]).await?;
-        // anon and the service role are nobody
+        // the service role is nobody
         rows.first().map(|row| Json(row.into())).ok_or_else(|| {
             Problem::new(StatusCode::NOT_FOUND, "token_is_nobodys", "this token has no sub: it is no person's").into()
         })

@@ -37,6 +37,32 @@ async fn a_message_says_what_it_is_and_leaves_out_what_it_has_not() {
 }
 
 #[tokio::test]
+async fn what_changes_after_sending_does_not_refuse_sending_again() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    alice.befriend(&bob).await;
+    let (group, direct) = (alice.group_with(&[&bob]).await, alice.direct_with(&bob).await);
+    let parent = alice.says(group, "what is answered").await;
+    let reply = json!({ "id": Uuid::now_v7(), "text": "an answer of some length", "replyToId": parent["id"] });
+    let letter = json!({ "id": Uuid::now_v7(), "text": "a letter of some length" });
+    let sent = [(group, &reply), (direct, &letter)];
+    for (chat, message) in sent {
+        bob.post(&format!("/chats/{chat}/messages"), message.clone()).await.expect_status(201);
+    }
+    alice.delete(&path(&parent)).await.expect_status(204);
+    alice.patch(&format!("/chats/{group}"), json!({ "readOnly": true })).await.expect_status(200);
+    alice.put(&format!("/blocks/{}", bob.id), json!({})).await.expect_status(201);
+    server.database.db_set("text_max = 5").await;
+    for (chat, message) in sent {
+        let again = bob.post(&format!("/chats/{chat}/messages"), message.clone()).await.expect_status(200);
+        assert_eq!(again.body["text"], message["text"]);
+        let mut another = message.clone();
+        another["id"] = json!(Uuid::now_v7());
+        bob.post(&format!("/chats/{chat}/messages"), another).await.one_of(&[403, 422]);
+    }
+}
+
+#[tokio::test]
 async fn sending_an_id_again_is_sending_once() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);
