@@ -971,7 +971,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …f657867fd3c3;
+as …6962b651ca84;
 
 -- A tombstone for a chat deleted for good.
 create function chat_private.bury_chat() returns trigger
@@ -1159,7 +1159,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …3ad5115471a9;
+as …f2721e37f1e2;
 
 -- Takes the chat's lock until the end of the transaction.
 create function chat_private.hold_chat(_chat uuid) returns void
@@ -1167,6 +1167,13 @@ language sql
 volatile
 set search_path = pg_catalog, pg_temp
 as …0d44398e3fa1;
+
+-- Takes the lock of two people until the end of the transaction.
+create function chat_private.hold_pair(_one uuid, _other uuid) returns void
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as …bc2318a11992;
 
 -- Makes the user of this token at first sight, and notes that they are active.
 create function chat_private.introduce_me() returns void
@@ -1208,7 +1215,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …ffb8bca6f660;
+as …d30b9ddacf4d;
 grant execute on function chat_private.lock_chat(uuid) to chat_api;
 
 -- Whether the asker may make a room public.

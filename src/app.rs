@@ -3,6 +3,7 @@
 //! It reaches the database (starting a private one where none is named), migrates it where it may, refuses one that is not safe to
 //! serve from, and puts the routes together. Requests then go to [`crate::api`].
 
+mod connections;
 mod database;
 mod routes;
 
@@ -18,6 +19,8 @@ use crate::auth::{AuthConfig, Authenticator};
 use crate::config::Settings;
 use crate::db::Db;
 use crate::{check, error, operations};
+
+use connections::Bounded;
 
 pub use database::{Database, DevelopmentSecret, development_secret};
 
@@ -50,7 +53,7 @@ impl App {
     /// When the database cannot be reached, migrated or trusted, the token settings do not fit, or the address is taken. The
     /// message is for a person.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
-        let database = Database::open(&settings.database).await?;
+        let database = Database::open(settings).await?;
         match Serving::start(settings, &database).await {
             Ok(serving) => Ok(Self { database, serving }),
             Err(error) => {
@@ -129,11 +132,13 @@ impl Serving {
         let endpoint = routes::routes(&db, authenticator, &url, &settings.process.origins, operations::Figures::new()?);
         let stop = CancellationToken::new();
         let stopping = stop.clone();
-        let task = tokio::spawn(poem::Server::new_with_acceptor(acceptor).idle_timeout(IDLE).run_with_graceful_shutdown(
-            endpoint,
-            async move { stopping.cancelled().await },
-            Some(GRACE),
-        ));
+        let task = tokio::spawn(
+            poem::Server::new_with_acceptor(Bounded::by_descriptors(acceptor)).idle_timeout(IDLE).run_with_graceful_shutdown(
+                endpoint,
+                async move { stopping.cancelled().await },
+                Some(GRACE),
+            ),
+        );
         let care = database.look_after(&db);
         Ok(Self { address, url, secret, db, care, stop, task })
     }

@@ -41,7 +41,7 @@ pub async fn refuse_if_unsafe(client: &Client) -> anyhow::Result<()> {
 /// When the database cannot be asked; that it is unsafe is a finding.
 pub async fn report(settings: &Settings) -> anyhow::Result<Report> {
     let mut report = Report::default();
-    let database = Database::open(&settings.database).await?;
+    let database = Database::open(settings).await?;
     let asked = ask(&database, &mut report).await;
     let tokens = tokens(settings, &database, &mut report).await;
     database.close().await?;

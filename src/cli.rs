@@ -58,7 +58,7 @@ async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => return abandon(starting).await,
         _ = interrupt.recv() => return abandon(starting).await,
     };
-    print!("{}", welcome(&app)?);
+    print!("{}", welcome(&app, settings)?);
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
@@ -76,14 +76,14 @@ async fn abandon(starting: impl Future<Output = anyhow::Result<App>>) -> anyhow:
 }
 
 /// What a person needs to know to make the first call.
-fn welcome(app: &App) -> anyhow::Result<String> {
+fn welcome(app: &App, settings: &Settings) -> anyhow::Result<String> {
     let url = app.url();
     let mut text = format!("\nTabletalk serves on {url}   (documents: {url}/docs)\n");
     if let Some(data) = app.database().data() {
         text += &format!("Its data is in {}\n", data.display());
     }
     if let Some(secret) = app.development_secret() {
-        let token = development_token(&secret.0, &TokenArgs::default())?;
+        let token = mint(&secret.0, settings, &TokenArgs::default())?;
         // as it was started: after `cargo run` it is not on the PATH
         let program = std::env::args().next().unwrap_or_else(|| "tabletalk".to_owned());
         text += &format!(
@@ -96,7 +96,7 @@ fn welcome(app: &App) -> anyhow::Result<String> {
 }
 
 async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let database = Database::open(&settings.database).await?;
+    let database = Database::open(settings).await?;
     let migrated = database.migrate().await;
     database.close().await?;
     migrated?;
@@ -105,7 +105,7 @@ async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn schema(settings: &Settings, what: crate::config::SchemaPage) -> anyhow::Result<ExitCode> {
-    let database = Database::open(&settings.database).await?;
+    let database = Database::open(settings).await?;
     let page = async {
         database.migrate().await?;
         crate::schema::page(&database.api_client().await?, what).await
@@ -127,14 +127,15 @@ fn token(settings: &Settings, arguments: &TokenArgs) -> anyhow::Result<String> {
             }
             (None, true) => bail!("a development token is signed with JWT_SECRET, which is not set"),
         };
+    mint(&secret, settings, arguments)
+}
+
+/// A token that the server with these settings believes.
+fn mint(secret: &str, settings: &Settings, arguments: &TokenArgs) -> anyhow::Result<String> {
     let mut new = new_token(arguments);
     new.audience.clone_from(&settings.tokens.jwt_audience);
     new.issuer.clone_from(&settings.tokens.jwt_issuer);
-    Ok(auth::mint(&secret, &new)?)
-}
-
-fn development_token(secret: &str, arguments: &TokenArgs) -> anyhow::Result<String> {
-    Ok(auth::mint(secret, &new_token(arguments))?)
+    Ok(auth::mint(secret, &new)?)
 }
 
 fn new_token(arguments: &TokenArgs) -> NewToken {

@@ -212,6 +212,22 @@ impl TokenSettings {
     }
 }
 
+impl Settings {
+    /// A setting that only a server for others needs, if one is given: with it, a private database is hardly what was meant.
+    pub fn of_production(&self) -> Option<&'static str> {
+        let tokens = &self.tokens;
+        [
+            ("DATABASE_ADMIN_URL", self.database.database_admin_url.is_some()),
+            ("JWT_SECRET", tokens.jwt_secret.is_some()),
+            ("JWT_JWKS", tokens.jwt_jwks.is_some()),
+            ("SERVICE_KEY", tokens.service_key.is_some()),
+            ("TABLETALK_PUBLIC_URL", self.process.public_url.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(setting, given)| given.then_some(setting))
+    }
+}
+
 impl DatabaseSettings {
     /// The data folder: the one given, or the platform's.
     #[expect(clippy::disallowed_methods, reason = "this is config.rs")]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
@@ -30,8 +31,16 @@ const CONNECT_WAIT: Duration = Duration::from_secs(5);
 const LOCK_TIMEOUT: &str = "5s";
 /// How long a statement may run, in Postgres' notation.
 const STATEMENT_TIMEOUT: &str = "15s";
+/// How long a whole request may wait for Postgres' answers: longer than Postgres lets it wait and run, so that only a server or a network
+/// that has fallen silent is given up.
+const ANSWER_WAIT: Duration = Duration::from_secs(25);
+/// How long a connection is silent before TCP asks whether the other side is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// How often a request that Postgres chose as the victim of a deadlock is tried again.
 const DEADLOCK_RETRIES: usize = 2;
+/// How often a request whose prepared statement Postgres no longer knows is tried again: each time on another connection, and in the
+/// end on a new one.
+const STALE_RETRIES: usize = 2;
 
 const BEGIN: &str = "begin isolation level read committed";
 const BEGIN_READ_ONLY: &str = "begin isolation level read committed read only";
@@ -93,6 +102,23 @@ impl From<PoolError> for DbError {
 }
 
 impl DbError {
+    /// Whether a prepared statement is not what it was: a table changed under it, or a pooler dropped it. Nothing was done then.
+    fn is_stale_plan(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => match refusal.code().code() {
+                "26000" | "42P05" => true,
+                "0A000" => refusal.message().starts_with("cached plan"),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether the server no longer takes writes: it has become a standby.
+    fn is_of_a_standby(&self) -> bool {
+        self.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+    }
+
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Refused(refusal) => Some(refusal.code()),
@@ -127,6 +153,7 @@ impl Db {
         if config.get_application_name().is_none() {
             config.application_name("tabletalk");
         }
+        config.keepalives_idle(KEEPALIVE_IDLE);
         let manager = Manager::from_config(config, dsn.tls(), ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let become_api = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
             Box::pin(async move { client.batch_execute("set role chat_api").await.map_err(HookError::Backend) })
@@ -162,7 +189,7 @@ impl Db {
     /// [`DbError`]; nothing was changed then, unless the connection was lost while it committed.
     pub async fn write_to(&self, chat: Uuid, who: &Identity, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         // here and not on a connection: a busy chat slows itself down, not the others
-        let turn = self.queues.turn(chat).await.ok_or(DbError::Crowded)?;
+        let turn = self.queues.turn(chat, who.subject).await.ok_or(DbError::Crowded)?;
         self.run(who, Access::Write { lock: Some(chat) }, Some(turn), sql, params).await
     }
 
@@ -172,8 +199,11 @@ impl Db {
     /// [`DbError::Away`], with the reason.
     pub async fn ping(&self) -> Result<(), DbError> {
         let connection = self.pool.get().await?;
-        connection.simple_query("select 1").await?;
-        Ok(())
+        if let Ok(answer) = timeout(ANSWER_WAIT, connection.simple_query("select 1")).await {
+            return Ok(answer.map(drop)?);
+        }
+        drop(Object::take(connection));
+        Err(silent())
     }
 
     /// How many connections there are, how many of them are idle, and how many requests wait for one.
@@ -208,6 +238,7 @@ impl Db {
                     Err(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) && tries < DEADLOCK_RETRIES => {
                         tries += 1;
                     }
+                    Err(error) if error.is_stale_plan() && tries < STALE_RETRIES => tries += 1,
                     result => return result,
                 }
             }
@@ -227,9 +258,10 @@ struct Envelope {
 
 impl Envelope {
     async fn send(&self, connection: Object) -> Result<Vec<Row>, DbError> {
-        match self.flush(&connection).await {
-            Err(Failure::InStatement(error)) => Err(error),
-            Err(Failure::OfEnvelope(error)) => {
+        let flushed = timeout(ANSWER_WAIT, self.flush(&connection)).await;
+        match flushed.unwrap_or_else(|_| Err(Failure::OfEnvelope(silent()))) {
+            Err(Failure::InStatement(error)) if !error.is_stale_plan() && !error.is_of_a_standby() => Err(error),
+            Err(Failure::InStatement(error) | Failure::OfEnvelope(error)) => {
                 // never back into the pool: what state it is in is anybody's guess
                 drop(Object::take(connection));
                 Err(error)
@@ -282,6 +314,10 @@ impl Envelope {
         committed.map_err(|error| Failure::OfEnvelope(error.into()))?;
         Ok(rows)
     }
+}
+
+fn silent() -> DbError {
+    DbError::Away(format!("no answer within {} s", ANSWER_WAIT.as_secs()))
 }
 
 enum Failure {

@@ -192,7 +192,7 @@ fn status_of(code: &SqlState) -> Option<StatusCode> {
         ("22" | "23", _) => Some(StatusCode::UNPROCESSABLE_ENTITY),
         (_, "42501") => Some(StatusCode::FORBIDDEN),
         // a lock or a statement that took too long, a deadlock, no room, or a server that goes down or is not up yet
-        ("53" | "57" | "08", _) | (_, "55P03" | "40P01" | "40001") => Some(StatusCode::SERVICE_UNAVAILABLE),
+        ("53" | "57" | "08", _) | (_, "55P03" | "40P01" | "40001" | "25006") => Some(StatusCode::SERVICE_UNAVAILABLE),
         _ => None,
     }
 }

@@ -243,6 +243,15 @@ select
 from chat.friendships f
 where (select chat.uid()) in (f.requester_id, f.addressee_id);
 
+create function chat_private.hold_pair(_one uuid, _other uuid) returns void
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+  -- until the end of the transaction: a block and a friendship of the same two wait for each other
+  select pg_advisory_xact_lock(uuid_hash_extended(least(_one, _other), 4280) # uuid_hash_extended(greatest(_one, _other), 4281))
+$$;
+
 create function chat_private.friendship_rules() returns trigger
 language plpgsql
 volatile
@@ -256,6 +265,7 @@ begin
       perform chat_private.refuse('users_exist');
     end if;
   end if;
+  perform chat_private.hold_pair(new.requester_id, new.addressee_id);
   if exists (select from chat_private.my_blocks b where b.user_id in (new.requester_id, new.addressee_id)) then
     perform chat_private.refuse('friendships_pass_no_block');
   end if;
@@ -281,6 +291,7 @@ begin
   if not exists (select from chat.users u where u.id = new.blocked_id) then
     perform chat_private.refuse('users_exist');
   end if;
+  perform chat_private.hold_pair(new.blocker_id, new.blocked_id);
   delete from chat.friendships f
   where least(f.requester_id, f.addressee_id) = least(new.blocker_id, new.blocked_id)
     and greatest(f.requester_id, f.addressee_id) = greatest(new.blocker_id, new.blocked_id);
@@ -324,6 +335,7 @@ comment on function chat_private.avatar_from_claims(jsonb) is 'The picture in a 
 comment on function chat_private.introduce_me() is 'Makes the user of this token at first sight, and notes that they are active.';
 comment on function chat.introduce_me() is 'Makes the user of this token at first sight, and notes that they are active. Idempotent.';
 comment on function chat_private.expect_users(uuid[]) is 'Makes users of those who have never come.';
+comment on function chat_private.hold_pair(uuid, uuid) is 'Takes the lock of two people until the end of the transaction.';
 comment on function chat_private.friendship_rules() is 'friends.6 and what an update of a friendship may change.';
 comment on function chat_private.block_rules() is 'blocks.4: a block ends the friendship.';
 comment on trigger _100_rules on chat.friendships is 'Binds those whom RLS binds, the service role apart.';

@@ -315,7 +315,7 @@ as $$
 declare
   me uuid := chat.uid();
 begin
-  if me is null
+  if chat.is_service()
      or exists (select from chat.participants p where p.chat_id = _chat and p.user_id = me)
      or exists (select from chat.chats c where c.id = _chat and c.visibility <> 'private') then
     perform chat_private.hold_chat(_chat);

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 
-use crate::config::{DatabaseSettings, search_path};
+use crate::config::{DatabaseSettings, Settings, search_path};
 use crate::db::Db;
 use crate::dsn::Dsn;
 use crate::error::{Rule, Rules};
@@ -55,11 +55,13 @@ impl Database {
     ///
     /// # Errors
     /// When a URL is not one, or there is no server and none can be started.
-    pub async fn open(settings: &DatabaseSettings) -> anyhow::Result<Self> {
+    pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let production = settings.of_production();
+        let settings = &settings.database;
         let Some(url) = &settings.database_url else {
-            if settings.database_admin_url.is_some() {
-                // who names a database to migrate means it, not one that nobody asked for
-                bail!("DATABASE_ADMIN_URL is set and DATABASE_URL is not: set it to the database to serve from, as {API}");
+            // who says how production is reached and believed means a database too, not an empty one that nobody asked for
+            if let Some(setting) = production.filter(|_| settings.data.is_none()) {
+                bail!("{setting} is set and DATABASE_URL is not: name the database to serve from, or a data folder with --data");
             }
             return Self::private(settings).await;
         };

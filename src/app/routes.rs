@@ -1,10 +1,15 @@
 //! Every path of the server, and what stands in front of all of them.
 
+use std::time::Duration;
+
 use poem::endpoint::BoxEndpoint;
-use poem::http::{HeaderName, Method, header};
-use poem::middleware::{AddData, CatchPanic, Compression, Cors};
-use poem::web::{CompressionAlgo, CompressionLevel};
+use poem::http::header::CONTENT_SECURITY_POLICY as CSP;
+use poem::http::{HeaderName, Method, StatusCode, header};
+use poem::middleware::{AddData, CatchPanic, Compression, Cors, SetHeader};
+use poem::web::{CompressionAlgo, CompressionLevel, Html};
 use poem::{Body, Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Middleware, Request, Response, Route, get};
+
+use tokio::time::timeout;
 
 use crate::api;
 use crate::api::caller::Gate;
@@ -15,8 +20,13 @@ use crate::web::{self, PublicUrl};
 
 /// The longest body that is read, in bytes: the longest text that `chat.settings.text_max` allows, escaped, and room to spare.
 const BODY_MAX: usize = 1 << 20;
+/// How long a body may take to arrive: who drips it is not idle, and holds a connection.
+const BODY_WAIT: Duration = Duration::from_secs(30);
 /// How long a browser may remember what CORS allows, in seconds.
 const CORS_MAX_AGE: i32 = 600;
+
+/// The documents' page runs its own script and talks to this server alone.
+const DOCS_POLICY: &str = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:";
 
 /// All of it, as one endpoint.
 pub fn routes(
@@ -29,13 +39,13 @@ pub fn routes(
     let service = api::document::service(api::all(db));
     let document = api::document::document(&service);
     let paths = Paths::of(&document);
-    let docs = service.scalar();
+    let docs = Html(web::docs(&service.scalar_html(), &service.spec(), &document));
     Route::new()
         .at("/healthz", get(operations::healthz))
         .at("/readyz", get(operations::readyz))
         .at("/metrics", get(operations::metrics))
         .at("/openapi.json", get(poem::endpoint::make_sync(move |_| document.clone().with_content_type("application/json"))))
-        .nest("/docs", docs)
+        .nest("/docs", get(poem::endpoint::make_sync(move |_| docs.clone())).with(SetHeader::new().overriding(CSP, DOCS_POLICY)))
         .nest("/", Front { home: get(web::home).map_to_response(), rest: service.into_endpoint().map_to_response() })
         .with(LimitBody)
         .with(CatchPanic::new().with_handler(|_| crate::error::fault("a handler panicked").into_response()))
@@ -107,8 +117,11 @@ impl<E: Endpoint> Endpoint for Limited<E> {
     type Output = E::Output;
 
     async fn call(&self, mut request: Request) -> poem::Result<E::Output> {
-        let bytes = request.take_body().into_bytes_limit(BODY_MAX).await?;
-        request.set_body(Body::from_bytes(bytes));
+        let reading = request.take_body().into_bytes_limit(BODY_MAX);
+        let Ok(bytes) = timeout(BODY_WAIT, reading).await else {
+            return Err(poem::Error::from_status(StatusCode::REQUEST_TIMEOUT));
+        };
+        request.set_body(Body::from_bytes(bytes?));
         self.0.call(request).await
     }
 }

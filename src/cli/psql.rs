@@ -37,7 +37,7 @@ pub async fn run(settings: &Settings, arguments: &PsqlArgs) -> anyhow::Result<Ex
     if arguments.who.is_some() && arguments.arguments.iter().any(|argument| skips_psqlrc(argument)) {
         bail!("--as works by what psql runs first, which -X (--no-psqlrc) skips: leave one of them out");
     }
-    let database = Database::open(&settings.database).await?;
+    let database = Database::open(settings).await?;
     let result = open(&database, &settings.database, arguments).await;
     database.close().await?;
     result

@@ -4,7 +4,6 @@
 //! connections of the pool, and one busy chat could take all of them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,6 +13,8 @@ use uuid::Uuid;
 const WRITERS_PER_CHAT: usize = 4;
 /// Writers of one chat that may wait for their turn.
 const WAITERS_PER_CHAT: usize = 1_000;
+/// Those of them that may be one person's (or nobody's): who is not in the chat is refused only when their turn comes.
+const WAITERS_PER_PERSON: usize = 250;
 
 /// The queues of the chats that are written to right now.
 #[derive(Default)]
@@ -23,8 +24,8 @@ pub struct Queues {
 
 struct Queue {
     turns: Arc<Semaphore>,
-    /// Those who wait and those whose turn it is.
-    there: AtomicUsize,
+    /// How often each person waits or has a turn.
+    there: Mutex<HashMap<Option<Uuid>, usize>>,
 }
 
 /// The right to write to a chat, until it is dropped.
@@ -33,25 +34,28 @@ pub struct Turn {
     permit: Option<OwnedSemaphorePermit>,
     queues: Arc<Queues>,
     chat: Uuid,
+    who: Option<Uuid>,
     queue: Arc<Queue>,
 }
 
 impl Queues {
-    /// Waits for a turn to write to `chat`; `None` when too many wait already.
-    pub async fn turn(self: &Arc<Self>, chat: Uuid) -> Option<Turn> {
+    /// Waits for a turn of `who` to write to `chat`; `None` when too many wait already.
+    pub async fn turn(self: &Arc<Self>, chat: Uuid, who: Option<Uuid>) -> Option<Turn> {
         let queue = {
             let mut chats = self.chats.lock().unwrap_or_else(PoisonError::into_inner);
             let queue = chats.entry(chat).or_insert_with(|| {
-                Arc::new(Queue { turns: Arc::new(Semaphore::new(WRITERS_PER_CHAT)), there: AtomicUsize::new(0) })
+                Arc::new(Queue { turns: Arc::new(Semaphore::new(WRITERS_PER_CHAT)), there: Mutex::default() })
             });
-            if queue.there.load(Ordering::Relaxed) >= WRITERS_PER_CHAT + WAITERS_PER_CHAT {
+            let mut there = queue.there.lock().unwrap_or_else(PoisonError::into_inner);
+            let all: usize = there.values().sum();
+            if all >= WRITERS_PER_CHAT + WAITERS_PER_CHAT || there.get(&who).is_some_and(|mine| *mine >= WAITERS_PER_PERSON) {
                 return None;
             }
-            queue.there.fetch_add(1, Ordering::Relaxed);
+            *there.entry(who).or_default() += 1;
             Arc::clone(queue)
         };
         // made before the wait, so that who gives up while waiting is counted out
-        let mut turn = Turn { permit: None, queues: Arc::clone(self), chat, queue };
+        let mut turn = Turn { permit: None, queues: Arc::clone(self), chat, who, queue };
         turn.permit = Arc::clone(&turn.queue.turns).acquire_owned().await.ok();
         Some(turn)
     }
@@ -60,7 +64,14 @@ impl Queues {
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut chats = self.queues.chats.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.queue.there.fetch_sub(1, Ordering::Relaxed) == 1 {
+        let mut there = self.queue.there.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mine) = there.get_mut(&self.who) {
+            *mine -= 1;
+            if *mine == 0 {
+                there.remove(&self.who);
+            }
+        }
+        if there.is_empty() {
             chats.remove(&self.chat);
         }
     }
@@ -74,7 +85,7 @@ mod tests {
     async fn a_chat_that_nobody_writes_to_any_more_is_forgotten() {
         let queues = Arc::new(Queues::default());
         let chat = Uuid::new_v4();
-        let turn = queues.turn(chat).await;
+        let turn = queues.turn(chat, None).await;
         assert!(turn.is_some());
         assert_eq!(queues.chats.lock().unwrap().len(), 1);
         drop(turn);
@@ -87,9 +98,9 @@ mod tests {
         let chat = Uuid::new_v4();
         let mut turns = Vec::new();
         for _ in 0..WRITERS_PER_CHAT {
-            turns.push(queues.turn(chat).await);
+            turns.push(queues.turn(chat, None).await);
         }
-        let mut fifth = std::pin::pin!(queues.turn(chat));
+        let mut fifth = std::pin::pin!(queues.turn(chat, None));
         tokio::select! {
             biased;
             _ = &mut fifth => panic!("the fifth did not wait"),
@@ -97,5 +108,30 @@ mod tests {
         }
         turns.pop();
         assert!(fifth.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn one_person_does_not_fill_the_queue() {
+        let queues = Arc::new(Queues::default());
+        let (chat, mallory, alice) = (Uuid::new_v4(), Some(Uuid::new_v4()), Some(Uuid::new_v4()));
+        let mut held = Vec::new();
+        for _ in 0..WRITERS_PER_CHAT {
+            held.push(queues.turn(chat, None).await);
+        }
+        let waits = |who| {
+            let queues = Arc::clone(&queues);
+            tokio::spawn(async move { queues.turn(chat, who).await.is_some() })
+        };
+        let waiting: Vec<_> = (0..WAITERS_PER_PERSON).map(|_| waits(mallory)).collect();
+        while queues.chats.lock().unwrap()[&chat].there.lock().unwrap().get(&mallory) != Some(&WAITERS_PER_PERSON) {
+            tokio::task::yield_now().await;
+        }
+        assert!(queues.turn(chat, mallory).await.is_none(), "one more of mallory's is refused");
+        let of_alice = waits(alice);
+        drop(held);
+        assert!(of_alice.await.unwrap(), "alice has her turn");
+        for turn in waiting {
+            assert!(turn.await.unwrap());
+        }
     }
 }

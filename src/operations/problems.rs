@@ -122,6 +122,7 @@ fn said(error: &Error, item: Option<&PathItem>) -> Response {
             400 => Problem::new(status, "request_is_invalid", error.to_string()).into(),
             404 => Problem::new(status, "path_not_found", "nothing is at this path; /openapi.json lists what there is").into(),
             405 => return rare(&Problem::new(status, "method_not_allowed", "not with this method; /openapi.json lists them")),
+            408 => return rare(&Problem::new(status, "body_is_too_slow", "the body did not arrive in time")),
             413 => Problem::new(status, "body_is_too_long", "the body is longer than this server reads").into(),
             code if status.is_client_error() => return rare(&Problem::new(status, &format!("http_{code}"), error.to_string())),
             _ => error::fault(&error.to_string()),

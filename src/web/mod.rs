@@ -11,6 +11,17 @@ pub struct PublicUrl(pub String);
 const HOME_TEXT: &str = include_str!("home.txt");
 const HOME_HTML: &str = include_str!("home.html");
 
+/// What the page of the documents tells its viewer: nothing from elsewhere, and a token is what it wants.
+const DOCS_CONFIGURATION: &str =
+    r#"{"withDefaultFonts":false,"hideClientButton":true,"authentication":{"preferredSecurityScheme":"bearer"}}"#;
+
+/// The page of the documents, made of the library's `html` with its own reading of the API in it, `theirs`, and the mended one, `ours`.
+pub fn docs(html: &str, theirs: &str, ours: &str) -> String {
+    html.replace(theirs, ours)
+        .replace("<title>Scalar</title>", "<title>Tabletalk</title>")
+        .replace("id=\"api-reference\"", &format!("id=\"api-reference\" data-configuration='{DOCS_CONFIGURATION}'"))
+}
+
 /// What this is, how to call it, where the documents are: HTML for who asks for it, plain text for everyone else.
 #[handler]
 pub fn home(request: &Request, Data(url): Data<&PublicUrl>) -> Response {

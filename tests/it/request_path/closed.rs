@@ -136,7 +136,7 @@ async fn what_fails_leaves_nothing_on_the_connection() {
     let db = db_spied(&database, 1).await;
     let (alice, chat) = (user(Uuid::new_v4()), Uuid::new_v4());
     let locker = database.cluster.db_connect("chat_api", &database.name).await;
-    let locked = format!("begin; select chat_private.lock_chat('{chat}')");
+    let locked = format!("begin; select pg_advisory_xact_lock(uuid_hash_extended('{chat}', 4279))");
     locker.batch_execute(&locked).await.expect(&locked);
     let service = identity(Role::ServiceRole, None, "{}");
     for (what, who, statement, to, code) in [

@@ -84,3 +84,15 @@ async fn connections_that_are_killed_while_idle_cost_at_most_one_request_each() 
     alice.get("/users/me").await.expect_status(200);
     assert_eq!(whole_pool(server.app.db(), POOL).await, POOL);
 }
+
+#[tokio::test]
+async fn a_statement_whose_table_changed_under_it_is_prepared_anew() {
+    let server = TestServer::start().await;
+    let alice = server.person("alice").await;
+    alice.get("/users/me").await.expect_status(200);
+    let owner = server.database.db_owner().await;
+    owner.batch_execute("alter table chat.users alter column display_name type varchar(100)").await.expect("another type");
+    for _ in 0..3 {
+        assert_eq!(alice.get("/users/me").await.expect_status(200).body["displayName"], "alice");
+    }
+}
