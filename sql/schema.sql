@@ -265,7 +265,7 @@ create table chat.chats (
   xid xid8 not null default pg_current_xact_id(),  -- The transaction that last changed it.
   constraint chats_pkey primary key (id),
   constraint chats_uids_are_unique unique (uid),  -- chats.20: a uid leads to one chat
-  constraint chats_direct_ones_have_a_pair  -- chats.12: a direct chat is between two people, and no other chat is
+  constraint chats_direct_ones_have_a_pair  -- chats.12: a direct chat is between its two people, both members, and no other chat is
     check ((type = 'direct') = (low_user_id is not null) and (low_user_id is null) = (high_user_id is null) and (low_user_id < high_user_id) is not false),
   constraint chats_event_ones_have_an_event  -- chats.13: event chats belong to an event, and no other chat does
     check ((type = any (array['event_authors', 'approved_group'])) = (event_id is not null) and (char_length(event_id) >= 1 and char_length(event_id) <= 200) is not false),
@@ -373,7 +373,7 @@ create table chat.participants (
   constraint participants_pkey primary key (chat_id, user_id),
   constraint participants_role_is_known check (role = any (array['owner', 'moderator', 'member'])),  -- participants.8: a participant is owner, moderator or member
   constraint participants_chat_id_fkey foreign key (chat_id) references chat.chats(id) on delete cascade,
-  constraint participants_user_id_fkey foreign key (user_id) references chat.users(id)
+  constraint users_exist foreign key (user_id) references chat.users(id)  -- users.8: a user exists from the first sight of a valid token, or from when the host application names them
 ) with (fillfactor=85);
 -- Who came, left or changed role since this rev?
 create unique index participants_by_rev on chat.participants (chat_id, rev);
@@ -496,6 +496,11 @@ using (true);
 create trigger _100_truncate before truncate on chat.tombstones
 for each statement
 execute function chat_private.refuse_truncate();
+
+-- Binds everyone.
+create trigger _900_keep_the_height after delete on chat.tombstones referencing old table as gone
+for each statement
+execute function chat_private.keep_the_height();
 
 grant select on chat.tombstones to anon, authenticated, service_role, chat_auditor;
 
@@ -1041,7 +1046,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …64390b3928e8;
+as …ca611ae0984d;
 grant execute on function chat_private.delete_chat(uuid) to authenticated, service_role;
 
 -- messages.5.
@@ -1209,6 +1214,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …c82a9826c72a;
 
+-- One reset where tombstones were purged.
+create function chat_private.keep_the_height() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …f9dc832b36b8;
+
 -- Takes the chat's lock until the end of the transaction, unless the asker is a stranger to it.
 create function chat_private.lock_chat(_chat uuid) returns void
 language plpgsql
@@ -1342,11 +1355,11 @@ set search_path = pg_catalog, pg_temp
 as …3ef2fe2b0b7b;
 
 -- Ends the statement with the rule of this name: its status, its sentence.
-create function chat_private.refuse(_name text, _detail text default '') returns void
+create function chat_private.refuse(_name text, _detail text default null::text) returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …10334717f28a;
+as …1d383237150d;
 
 -- revs.3.
 create function chat_private.refuse_truncate() returns trigger
@@ -1393,7 +1406,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …f6399a692b31;
+as …0cfa187fcefe;
 
 -- A time-ordered id (RFC 9562, version 7).
 create function chat_private.uuid_v7() returns uuid

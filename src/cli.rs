@@ -16,7 +16,7 @@ use crate::auth::{self, NewToken, Role};
 use crate::config::{Cli, Command, LogFormat, ProcessSettings, Settings, TokenArgs, TokenRole};
 use crate::db::Db;
 use crate::dsn::Dsn;
-use crate::{api, check};
+use crate::{api, check, postgres};
 
 /// How long a start that is no longer wanted may take to come to an end in order.
 const START_GRACE: Duration = Duration::from_secs(5);
@@ -63,8 +63,12 @@ async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
     }
-    app.stop().await?;
-    Ok(ExitCode::SUCCESS)
+    tokio::select! {
+        stopped = app.stop() => stopped.map(|()| ExitCode::SUCCESS),
+        // who asks twice does not want to wait: what still runs is left to the next start
+        _ = terminate.recv() => Ok(ExitCode::FAILURE),
+        _ = interrupt.recv() => Ok(ExitCode::FAILURE),
+    }
 }
 
 /// Stops what is only just starting, once it has started; what takes longer is left as a crash would leave it, to the next start.
@@ -122,7 +126,7 @@ fn token(settings: &Settings, arguments: &TokenArgs) -> anyhow::Result<String> {
             (Some(secret), _) => secret.clone(),
             (None, false) => {
                 let data = settings.database.data_folder();
-                std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+                postgres::make_data_folder(&data)?;
                 development_secret(&data)?.0
             }
             (None, true) => bail!("a development token is signed with JWT_SECRET, which is not set"),

@@ -258,15 +258,18 @@ struct Envelope {
 
 impl Envelope {
     async fn send(&self, connection: Object) -> Result<Vec<Row>, DbError> {
-        let flushed = timeout(ANSWER_WAIT, self.flush(&connection)).await;
+        let lease = Lease(Some(connection));
+        let flushed = timeout(ANSWER_WAIT, self.flush(lease.connection())).await;
         match flushed.unwrap_or_else(|_| Err(Failure::OfEnvelope(silent()))) {
-            Err(Failure::InStatement(error)) if !error.is_stale_plan() && !error.is_of_a_standby() => Err(error),
-            Err(Failure::InStatement(error) | Failure::OfEnvelope(error)) => {
-                // never back into the pool: what state it is in is anybody's guess
-                drop(Object::take(connection));
+            Ok(rows) => {
+                lease.give_back();
+                Ok(rows)
+            }
+            Err(Failure::InStatement(error)) if !error.is_stale_plan() && !error.is_of_a_standby() => {
+                lease.give_back();
                 Err(error)
             }
-            Ok(rows) => Ok(rows),
+            Err(Failure::InStatement(error) | Failure::OfEnvelope(error)) => Err(error),
         }
     }
 
@@ -313,6 +316,28 @@ impl Envelope {
         })?;
         committed.map_err(|error| Failure::OfEnvelope(error.into()))?;
         Ok(rows)
+    }
+}
+
+/// A connection of the pool that goes back only from a transaction that ended in order. On every other way out, a panic too, it is
+/// closed: what state it is in is anybody's guess.
+struct Lease(Option<Object>);
+
+impl Lease {
+    fn connection(&self) -> &Object {
+        self.0.as_ref().expect("invariant: given back at the end alone")
+    }
+
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(Object::take(connection));
+        }
     }
 }
 

@@ -91,7 +91,7 @@ impl Server {
         let log_folder = folder.clone();
         let postmaster = Postmaster { folder, account, binaries, settings: options.settings.clone() };
         let running = postmaster.bring_up().await?;
-        tracing::info!(
+        tracing::debug!(
             data = %postmaster.folder.data.display(),
             version = %running.version,
             adopted = running.adopted,
@@ -149,6 +149,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.log_keeper.abort();
     }
+}
+
+/// Makes a data folder as the first start would, for who needs it before.
+///
+/// # Errors
+/// When it cannot be made or entered.
+pub fn make_data_folder(data: &Path) -> Result<(), Error> {
+    Folder::open(data).map(drop)
 }
 
 async fn start_lock(folder: &Folder) -> Result<Lock, Error> {

@@ -165,7 +165,8 @@ pub fn keyset(
     let Some(cursor) = cursor else { return Ok((None, None, older)) };
     let key = cursor.key.strip_prefix(list).and_then(|key| key.strip_prefix('/')).ok_or(BadCursor)?;
     let (micros, id) = key.split_once('/').ok_or(BadCursor)?;
-    let micros: i64 = micros.parse().map_err(|_| BadCursor)?;
+    // no list goes back before 1970, and Postgres knows no time before 4713 BC
+    let micros: u64 = micros.parse().map_err(|_| BadCursor)?;
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map_err(|_| BadCursor)?;
     let id = id.parse().map_err(|_| BadCursor)?;
     let sql = if cursor.direction == Direction::Older { older } else { newer };

@@ -89,7 +89,7 @@ begin
 end
 $$;
 
-create function chat_private.refuse(_name text, _detail text default '') returns void
+create function chat_private.refuse(_name text, _detail text default null) returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -99,8 +99,12 @@ declare
   rule chat.rules;
 begin
   select r.number, r.name, r.status, r.sentence into strict rule from chat.rules r where r.name = _name;
+  if _detail is null then
+    raise exception '%', rule.sentence
+      using errcode = 'PT' || rule.status, constraint = rule.name, hint = 'rule ' || rule.number;
+  end if;
   raise exception '%', rule.sentence
-    using errcode = 'PT' || rule.status, constraint = rule.name, detail = _detail, hint = 'rule ' || rule.number;
+    using errcode = 'PT' || rule.status, constraint = rule.name, hint = 'rule ' || rule.number, detail = _detail;
 end
 $$;
 

@@ -12,7 +12,7 @@ insert into chat.rules (number, name, status, sentence) values
   ('chats.9', 'chats_visibility_is_known', 422, 'a chat is private, unlisted or public'),
   ('chats.10', 'chats_name_is_a_name', 422, 'a chat''s name has 1 to 200 characters and is not blank'),
   ('chats.11', 'chats_topic_is_short', 422, 'a chat''s topic has at most 1,000 characters'),
-  ('chats.12', 'chats_direct_ones_have_a_pair', 422, 'a direct chat is between two people, and no other chat is'),
+  ('chats.12', 'chats_direct_ones_have_a_pair', 422, 'a direct chat is between its two people, both members, and no other chat is'),
   ('chats.13', 'chats_event_ones_have_an_event', 422, 'event chats belong to an event, and no other chat does'),
   ('chats.14', 'chats_rooms_have_a_name', 422, 'a room has a name'),
   ('chats.15', 'chats_keep_their_identity', 409, 'a chat keeps its id, uid, type, pair and event'),
@@ -91,7 +91,8 @@ create index chats_by_creator on chat.chats (created_by) where created_by is not
 
 create table chat.participants (
   chat_id uuid not null references chat.chats on delete cascade,
-  user_id uuid not null default chat.uid() references chat.users,
+  user_id uuid not null default chat.uid()
+    constraint users_exist references chat.users,
   role text not null default 'member'
     constraint participants_role_is_known check (role in ('owner', 'moderator', 'member')),
   joined_at timestamptz not null default clock_timestamp(),
@@ -565,5 +566,6 @@ call chat_private.cite('constraint chats_rooms_have_a_name on chat.chats', 'chat
 call chat_private.cite('constraint chats_uids_are_unique on chat.chats', 'chats.20');
 call chat_private.cite('index chat.chats_one_per_pair', 'chats.18');
 call chat_private.cite('index chat.chats_one_per_event', 'chats.19');
+call chat_private.cite('constraint users_exist on chat.participants', 'users.8');
 call chat_private.cite('constraint participants_role_is_known on chat.participants', 'participants.8');
 call chat_private.cite('constraint tombstones_kind_is_known on chat.tombstones', 'tombstones.2');

@@ -109,6 +109,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   joins boolean := tg_op = 'INSERT' or old.left_at is not null and new.left_at is null;
+  c record;
 begin
   if tg_op = 'UPDATE' then
     if (new.chat_id, new.user_id) is distinct from (old.chat_id, old.user_id) then
@@ -128,14 +129,17 @@ begin
   end if;
   new.rev := chat_private.next_rev(new.chat_id);
   new.xid := pg_current_xact_id();
+  -- under the lock: a chat that ends in this moment takes nobody in, whoever asks
+  select k.type, k.low_user_id, k.high_user_id, k.deleted_at into c from chat.chats k where k.id = new.chat_id;
+  if joins and c.deleted_at is not null then
+    perform chat_private.refuse('chats_exist');
+  elsif c.type = 'direct' and (new.user_id not in (c.low_user_id, c.high_user_id) or new.role <> 'member') then
+    perform chat_private.refuse('chats_direct_ones_have_a_pair');
+  end if;
   if joins then
-    -- under the lock: a chat that ends in this moment takes nobody in, whoever asks
-    if exists (select from chat.chats c where c.id = new.chat_id and c.deleted_at is not null) then
-      perform chat_private.refuse('chats_exist');
-    end if;
     new.joined_at := clock_timestamp();
     new.sees_after := case
-      when exists (select from chat.chats c where c.id = new.chat_id and c.type = 'direct') then 0
+      when c.type = 'direct' then 0
       when (select s.history from chat.settings s) = 'since_join' then new.rev
       else 0 end;
   end if;
@@ -257,6 +261,29 @@ $$;
 create trigger _900_bury before delete on chat.chats for each row
 execute function chat_private.bury_chat();
 
+create function chat_private.keep_the_height() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+-- What is purged is forgotten, and says so: a reset at the height of the highest, which keeps its rev from being given again.
+begin
+  if pg_trigger_depth() > 1 then
+    return null;  -- folded, not purged
+  end if;
+  insert into chat.tombstones (chat_id, rev, kind)
+  select g.chat_id, max(g.rev), 'reset'
+  from gone g
+  group by g.chat_id
+  on conflict (chat_id, rev) do nothing;
+  return null;
+end
+$$;
+create trigger _900_keep_the_height after delete on chat.tombstones
+referencing old table as gone for each statement
+execute function chat_private.keep_the_height();
+
 create function chat_private.refuse_truncate() returns trigger
 language plpgsql
 volatile
@@ -282,6 +309,7 @@ comment on function chat_private.bury_message() is 'A tombstone for a message de
 comment on function chat_private.fold_tombstones() is 'One reset instead of more than 1,000 tombstones of one statement.';
 comment on function chat_private.bury_participant() is 'A tombstone for a participation deleted for good.';
 comment on function chat_private.bury_chat() is 'A tombstone for a chat deleted for good.';
+comment on function chat_private.keep_the_height() is 'One reset where tombstones were purged.';
 comment on function chat_private.refuse_truncate() is 'revs.3.';
 comment on trigger _900_rev on chat.messages is 'Binds everyone.';
 comment on trigger _900_rev on chat.participants is 'Binds everyone.';
@@ -290,6 +318,7 @@ comment on trigger _900_bury on chat.messages is 'Binds everyone.';
 comment on trigger _910_fold on chat.messages is 'Binds everyone.';
 comment on trigger _900_bury on chat.participants is 'Binds everyone.';
 comment on trigger _900_bury on chat.chats is 'Binds everyone.';
+comment on trigger _900_keep_the_height on chat.tombstones is 'Binds everyone.';
 comment on trigger _100_truncate on chat.messages is 'Binds everyone.';
 comment on trigger _100_truncate on chat.participants is 'Binds everyone.';
 comment on trigger _100_truncate on chat.chats is 'Binds everyone.';

@@ -141,7 +141,12 @@ declare
 begin
   perform chat_private.lock_chat(_chat);
   select k.type, k.deleted_at into c from chat.chats k where k.id = _chat;
-  if not found then
+  if not found
+     -- to who was never in it, what was deleted never was
+     or c.deleted_at is not null
+        and not (chat.is_service()
+                 or c.type = 'room' and chat.is_admin()
+                 or exists (select from chat.participants p where p.chat_id = _chat and p.user_id = chat.uid())) then
     perform chat_private.refuse('chats_exist');
   elsif c.deleted_at is not null then
     return;

@@ -1,6 +1,6 @@
 -- Participants: who is in a chat, who comes, who goes, and what each may do to the others.
 begin isolation level read committed;
-select plan(116);
+select plan(119);
 set local client_min_messages = warning;
 
 -- Helpers, gone with the rollback. Every id is the md5 of a word: pg_temp.id('alice').
@@ -289,6 +289,12 @@ select pg_temp.become('service_role');
 select pg_temp.does($$insert into chat.participants (chat_id, user_id, role) values (pg_temp.id('cell'), pg_temp.id('erin'), 'owner')$$, 1, 'staff.1', 'the host puts people into chats');
 select pg_temp.does($$update chat.participants set left_at = now() where chat_id = pg_temp.id('cell') and user_id = pg_temp.id('erin')$$, 1, 'staff.1', 'and out of them');
 select pg_temp.refused('delete from chat.participants', '42501', 'staff.1', 'but deletes no participation');
+select pg_temp.refused($$insert into chat.participants (chat_id, user_id) select c.id, pg_temp.id('nobody') from chat.chats c where c.id = pg_temp.id('cell')$$, '23503', 'users.8', 'it puts nobody there who does not exist');
+select pg_temp.become('alice');
+select chat.open_direct(pg_temp.id('bob'));
+select pg_temp.become('service_role');
+select pg_temp.refused($$insert into chat.participants (chat_id, user_id) select c.id, pg_temp.id('erin') from chat.chats c where c.type = 'direct' limit 1$$, 'PT422', 'chats.12', 'and no third one into a direct chat');
+select pg_temp.refused($$update chat.participants p set role = 'owner' from chat.chats c where c.id = p.chat_id and c.type = 'direct'$$, 'PT422', 'chats.12', 'which nobody owns, whoever asks');
 select pg_temp.become('chat_owner');
 select pg_temp.refused($$update chat.participants set user_id = pg_temp.id('mallory') where user_id = pg_temp.id('erin')$$, 'PT409', 'participants.9', 'a participation keeps its user, whoever asks');
 select pg_temp.refused($$update chat.participants set chat_id = pg_temp.id('talk') where user_id = pg_temp.id('erin') and chat_id = pg_temp.id('cell')$$, 'PT409', 'participants.9', 'and its chat');

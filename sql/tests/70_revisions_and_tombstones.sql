@@ -1,6 +1,6 @@
 -- Revisions and tombstones: every change gets the chat's next rev, once; what is removed leaves an id.
 begin isolation level read committed;
-select plan(53);
+select plan(54);
 set local client_min_messages = warning;
 
 -- Helpers, gone with the rollback. Every id is the md5 of a word: pg_temp.id('alice').
@@ -139,6 +139,16 @@ with gone as (
 )
 select is((select said.rev > gone.rev from gone, said), true, 'revs.3: a statement that removes the last message and says another uses no rev twice');
 rollback to swap;
+
+savepoint purge;
+delete from chat.messages where chat_id = pg_temp.id('walk') and text = 'z';
+create temporary table height on commit drop as select max(t.rev) as rev from chat.tombstones t where t.chat_id = pg_temp.id('walk');
+delete from chat.tombstones where chat_id = pg_temp.id('walk');
+select results_eq(
+  $$select t.kind, t.rev from chat.tombstones t where t.chat_id = pg_temp.id('walk')$$,
+  $$select 'reset', h.rev from height h$$,
+  'revs.3: purged tombstones leave a reset at their height');
+rollback to purge;
 
 -- removed for good -------------------------------------------------------------------------------------------
 

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Writers of one chat that are on a connection at once: more than one, so that the next is there when a lock is released.
@@ -15,6 +17,8 @@ const WRITERS_PER_CHAT: usize = 4;
 const WAITERS_PER_CHAT: usize = 1_000;
 /// Those of them that may be one person's (or nobody's): who is not in the chat is refused only when their turn comes.
 const WAITERS_PER_PERSON: usize = 250;
+/// How long anybody waits for their turn: behind a lock that somebody forgot, waiting longer helps nobody.
+const TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// The queues of the chats that are written to right now.
 #[derive(Default)]
@@ -39,7 +43,7 @@ pub struct Turn {
 }
 
 impl Queues {
-    /// Waits for a turn of `who` to write to `chat`; `None` when too many wait already.
+    /// Waits for a turn of `who` to write to `chat`; `None` when too many wait already, or it takes too long.
     pub async fn turn(self: &Arc<Self>, chat: Uuid, who: Option<Uuid>) -> Option<Turn> {
         let queue = {
             let mut chats = self.chats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,7 +60,9 @@ impl Queues {
         };
         // made before the wait, so that who gives up while waiting is counted out
         let mut turn = Turn { permit: None, queues: Arc::clone(self), chat, who, queue };
-        turn.permit = Arc::clone(&turn.queue.turns).acquire_owned().await.ok();
+        let turns = Arc::clone(&turn.queue.turns);
+        let permit = timeout(TURN_WAIT, turns.acquire_owned()).await.ok()?;
+        turn.permit = Some(permit.expect("invariant: nobody closes the semaphore"));
         Some(turn)
     }
 }

@@ -10,7 +10,7 @@ const LINES_MAX: usize = 400;
 const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["cli", "config"]),
     ("lib", &[]),
-    ("cli", &["api", "app", "auth", "check", "config", "db", "dsn", "schema"]),
+    ("cli", &["api", "app", "auth", "check", "config", "db", "dsn", "postgres", "schema"]),
     ("config", &["auth", "postgres"]),
     (
         "app",

@@ -76,7 +76,7 @@ async fn a_chat_whose_lock_is_held_holds_up_no_other() {
     let (crowded, quiet) = (alice.group_with(&[]).await, bob.group_with(&[]).await);
     // a session in psql that forgot to commit: every writer waits, more of them than there are connections
     let holder = server.database.db_owner().await;
-    let held = format!("begin; select chat_private.lock_chat('{crowded}')");
+    let held = format!("begin; select pg_advisory_xact_lock(uuid_hash_extended('{crowded}', 4279))");
     holder.batch_execute(&held).await.expect(&held);
     let mut waiting = JoinSet::new();
     for _ in 0..WRITERS {
@@ -131,7 +131,7 @@ async fn sends_elsewhere_are_measured_on_demand() {
     // a crowd that only waits uses no processor: what it costs the others is the pool's and the queue's doing
     let held = alice.group_with(&[]).await;
     let holder = server.database.db_owner().await;
-    let lock = format!("begin; select chat_private.lock_chat('{held}')");
+    let lock = format!("begin; select pg_advisory_xact_lock(uuid_hash_extended('{held}', 4279))");
     holder.batch_execute(&lock).await.expect(&lock);
     let mut waiting = JoinSet::new();
     for _ in 0..WRITERS {

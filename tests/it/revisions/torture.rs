@@ -215,7 +215,14 @@ impl Writer {
         if self.random.chance(70) {
             let mut chats = self.place.chats.clone();
             chats.sort();
-            settings.extend(chats.iter().map(|chat| format!("chat_private.lock_chat('{chat}')")));
+            let lock = |chat: &Uuid| {
+                if self.is_owner {
+                    format!("chat_private.hold_chat('{chat}')")
+                } else {
+                    format!("chat_private.lock_chat('{chat}')")
+                }
+            };
+            settings.extend(chats.iter().map(lock));
         }
         self.client.batch_execute(&format!("select {}", settings.join(", "))).await
     }
