@@ -2,7 +2,7 @@
 
 mod psql;
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -58,7 +58,8 @@ async fn serve(settings: &Settings) -> anyhow::Result<ExitCode> {
         _ = terminate.recv() => return abandon(starting).await,
         _ = interrupt.recv() => return abandon(starting).await,
     };
-    print!("{}", welcome(&app, settings)?);
+    // whoever started it may not be reading any more, and that is no reason to stop
+    let _ = std::io::stdout().write_all(welcome(&app, settings)?.as_bytes());
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
@@ -174,8 +175,11 @@ pub fn openapi() -> anyhow::Result<String> {
 
 fn start_log(settings: &ProcessSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log).context("TABLETALK_LOG is not a filter")?;
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     match settings.log_format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
