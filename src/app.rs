@@ -112,14 +112,15 @@ impl App {
 
 impl Serving {
     async fn start(settings: &Settings, database: &Database) -> anyhow::Result<Self> {
+        // before anything is written: who cannot serve has no business migrating
+        let (auth, secret) = believed(settings, database)?;
+        let authenticator = Authenticator::new(&auth).await?;
+
         database.migrate().await?;
         let client = database.api_client().await?;
         check::refuse_if_unsafe(&client).await?;
         error::learn_rules(database::rules(&client).await?);
         drop(client);
-
-        let (auth, secret) = believed(settings, database)?;
-        let authenticator = Authenticator::new(&auth).await?;
         let db = Db::new(database.api(), settings.database.pool.into())?;
 
         let listen = &settings.process.listen;

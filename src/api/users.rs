@@ -54,7 +54,8 @@ impl UsersApi {
         let rows = self.db.read(&caller, ME, params![]).await?;
         // the service role is nobody
         rows.first().map(|row| Json(row.into())).ok_or_else(|| {
-            Problem::new(StatusCode::NOT_FOUND, "token_is_nobodys", "this token has no sub: it is no person's").into()
+            Problem::new(StatusCode::NOT_FOUND, "token_is_nobodys", "this token is no person's: the service role has no profile")
+                .into()
         })
     }
 
