@@ -19,7 +19,8 @@ const DOCS_CONFIGURATION: &str =
 pub fn docs(html: &str, theirs: &str, ours: &str) -> String {
     html.replace(theirs, ours)
         .replace("<title>Scalar</title>", "<title>Tabletalk</title>")
-        .replace("id=\"api-reference\"", &format!("id=\"api-reference\" data-configuration='{DOCS_CONFIGURATION}'"))
+        // the first is the page's own; its script speaks of others
+        .replacen("id=\"api-reference\"", &format!("id=\"api-reference\" data-configuration='{DOCS_CONFIGURATION}'"), 1)
 }
 
 /// What this is, how to call it, where the documents are: HTML for who asks for it, plain text for everyone else.
@@ -32,5 +33,18 @@ pub fn home(request: &Request, Data(url): Data<&PublicUrl>) -> Response {
         Html(HOME_HTML.replace("{text}", &escaped)).into_response()
     } else {
         text.with_content_type("text/plain; charset=utf-8").into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::docs;
+
+    #[test]
+    fn the_page_of_the_documents_is_configured_and_its_script_left_alone() {
+        let html = r#"<title>Scalar</title><script id="api-reference">theirs</script><script>f("id=\"api-reference\"", id="api-reference")</script>"#;
+        let page = docs(html, "theirs", "ours");
+        assert!(page.contains("<title>Tabletalk</title>") && page.contains(">ours<"), "{page}");
+        assert_eq!(page.matches("data-configuration").count(), 1, "{page}");
     }
 }
