@@ -62,11 +62,12 @@ impl Cluster {
             .spawn()
             .expect("another process");
         let output = process.stdout.take().expect("its output");
-        let socket = BufReader::new(output)
-            .lines()
-            .map_while(Result::ok)
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let socket = lines
             .find_map(|line| line.split_once("socket: ").map(|(_, path)| PathBuf::from(path)))
             .expect("the tests' Postgres starts");
+        // read on: after a minute its test runner says that it is slow, and would die of a pipe that nobody reads
+        std::thread::spawn(move || lines.for_each(drop));
         Self { socket, _process: Mutex::new(process) }
     }
 
