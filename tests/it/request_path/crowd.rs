@@ -15,7 +15,7 @@ use crate::support::{Person, TestServer, eventually};
 
 const WRITERS: usize = 200;
 /// Writers of one chat that the server lets on connections at once.
-const WRITERS_AT_ONCE: usize = 4;
+const WRITERS_AT_ONCE: usize = 2;
 const POOL: &str = "16";
 /// Sends elsewhere while the crowd is at it.
 const ELSEWHERE: usize = 50;
