@@ -1055,7 +1055,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …5d350c10533c;
+as …990bd33dd2c3;
 grant execute on function chat_private.delete_message(uuid,uuid) to authenticated, service_role;
 
 -- Turns DELETE into chat.delete_message.

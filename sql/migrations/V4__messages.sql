@@ -440,7 +440,7 @@ as $$
 -- The one place that says who deletes. A definer's, because an UPDATE that hides a row from its own SELECT policy ends in 42501.
 -- Deleting what is deleted is no error for those who may delete it.
 declare
-  my_role text := (select m.role from chat_private.my_memberships m where m.chat_id = _chat);
+  my_role text;
   message record;
 begin
   if not chat.is_service() then

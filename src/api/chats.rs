@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
+use super::shapes::EXPECT_READER;
 use super::shapes::chat::{Chat, ChatType, Visibility, described_chats, read_chat};
 use crate::db::Db;
 use crate::error::{ApiError, fault, invalid};
@@ -329,7 +330,6 @@ const CREATE_GROUP: &str = "select chat.create_group($1, $2)";
 const CREATE_ROOM: &str = "select chat.create_room($1, $2, $3)";
 const JOIN: &str = "select chat.join_room($1)";
 const DELETE: &str = "select chat.delete_chat($1)";
-const EXPECT_READER: &str = "select chat.expect_reader($1)";
 
 const UPDATE: &str = "
 update chat.chats c

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
+use super::shapes::EXPECT_READER;
 use super::shapes::message::{Message, message_columns, named_messages};
 use crate::db::Db;
 use crate::error::{ApiError, fault, invalid, overtaken};
@@ -309,6 +310,5 @@ returning ",
 );
 
 const DELETE: &str = "select chat.delete_message($1, $2)";
-const EXPECT_READER: &str = "select chat.expect_reader($1)";
 const EXPECT_MESSAGE: &str = "select chat.expect_message($1, $2)";
 const EXPECT_FREE_ID: &str = "select chat.expect_free_id($1, $2)";

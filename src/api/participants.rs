@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
+use super::shapes::EXPECT_READER;
 use super::shapes::chat::Role;
 use crate::db::Db;
 use crate::error::{ApiError, fault, overtaken};
@@ -236,5 +237,3 @@ insert into chat.read_markers (chat_id, seq)
 values ($1, $2)
 on conflict (chat_id, user_id) do update set seq = excluded.seq
 returning seq";
-
-const EXPECT_READER: &str = "select chat.expect_reader($1)";

@@ -4,3 +4,6 @@
 
 pub mod chat;
 pub mod message;
+
+/// Says why a chat, or anything in it, was not found: 404 or 403. Gives a row to who reads the chat.
+pub const EXPECT_READER: &str = "select chat.expect_reader($1)";

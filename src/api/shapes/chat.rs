@@ -5,6 +5,7 @@ use serde::Deserialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::EXPECT_READER;
 use crate::api::caller::Caller;
 use crate::db::{Db, DbError};
 use crate::error::{ApiError, overtaken};
@@ -267,5 +268,3 @@ const ONE: &str = described_chats!(
   where c.id = $1",
     "desc"
 );
-
-const EXPECT_READER: &str = "select chat.expect_reader($1)";
