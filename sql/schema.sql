@@ -170,9 +170,9 @@ to service_role
 with check (true);
 
 -- friends.3: only the one who was asked accepts
-create policy update_addressee on chat.friendships for update
+create policy update_party on chat.friendships for update
 to authenticated
-using (addressee_id = (select chat.uid()));
+using ((select chat.uid()) = requester_id or (select chat.uid()) = addressee_id);
 
 -- friends.4: either of the two ends a friendship or takes the request back
 create policy delete_party on chat.friendships for delete
@@ -367,6 +367,7 @@ create table chat.participants (
   role text not null default 'member',  -- owner, moderator or member; who left is a member, so that who comes back has no old role.
   joined_at timestamp with time zone not null default clock_timestamp(),  -- When they came, the last time.
   left_at timestamp with time zone,  -- When they left or were removed; null while they are in.
+  joined_rev bigint not null,  -- The chat's rev at which they came, the last time.
   sees_after bigint not null default 0,  -- They read messages with a seq above this.
   rev bigint not null,  -- The chat's rev at which this row last changed.
   xid xid8 not null default pg_current_xact_id(),  -- The transaction that last changed it.
@@ -384,7 +385,7 @@ create index participants_by_xid on chat.participants (xid);
 -- Who is in this chat, and who came first?
 create index participants_in_order on chat.participants (chat_id, joined_at, user_id) where left_at is null;
 -- Which chats was this person ever in?
-create index participants_of_user on chat.participants (user_id);
+create index participants_of_user on chat.participants (user_id, chat_id);
 
 alter table chat.participants enable row level security;
 
@@ -470,12 +471,15 @@ create table chat.tombstones (
   rev bigint not null,  -- The rev of the removal, above every rev of what was removed.
   kind text not null,  -- message, participant or chat; reset: removals up to this rev are forgotten, start afresh.
   row_id uuid,  -- The id of the message, user or chat; null for a reset.
+  xid xid8 not null default pg_current_xact_id(),  -- The transaction that removed it.
   at timestamp with time zone not null default clock_timestamp(),  -- When.
   constraint tombstones_pkey primary key (chat_id, rev),
   constraint tombstones_kind_is_known check (kind = any (array['message', 'participant', 'chat', 'reset']))  -- tombstones.2: a tombstone stands for a message, a participant or a chat, or resets the memory of them
 );
 -- Was this id ever used?
 create index tombstones_by_row on chat.tombstones (chat_id, row_id);
+-- Which of their participations were removed for good?
+create index tombstones_of_person on chat.tombstones (row_id, chat_id) where kind = 'participant';
 
 alter table chat.tombstones enable row level security;
 
@@ -520,9 +524,12 @@ create table chat.messages (
   reply_to_id uuid,  -- The message it answers, which may be deleted since.
   attachment_url text,  -- What comes with it.
   created_at timestamp with time zone not null default clock_timestamp(),  -- When it was sent.
+  imported_at timestamp with time zone,  -- When it was brought here from another system; null: it was sent here.
   edited_at timestamp with time zone,  -- When its text or mentions last changed; null: never.
   pinned_at timestamp with time zone,  -- When it was pinned; null: it is not.
   deleted_at timestamp with time zone,  -- When it was deleted; nothing brings it back.
+  erased_at timestamp with time zone,  -- When its words were erased, with the person who sent it; nothing brings them back.
+  reactions jsonb,  -- Each emoji and how many reacted with it, in the order in which they came; null: nobody did.
   constraint messages_pkey primary key (chat_id, id),
   constraint messages_attachment_url_is_a_link  -- messages.16: an attachment is an http or https link of at most 2,000 characters
     check (attachment_url ~ '^https?://\S+$' and char_length(attachment_url) <= 2000),
@@ -978,13 +985,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …6962b651ca84;
 
--- A tombstone for a chat deleted for good.
+-- Tombstones for a chat deleted for good, and for those who were in it.
 create function chat_private.bury_chat() returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …6d0aa7fd5b25;
+as …aa1639acba22;
 
 -- A tombstone for a message deleted for good.
 create function chat_private.bury_message() returns trigger
@@ -1158,13 +1165,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …d18d92a73000;
 
--- friends.6 and what an update of a friendship may change.
+-- friends.3, friends.6 and what an update of a friendship may change.
 create function chat_private.friendship_rules() returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …f2721e37f1e2;
+as …68f1cc2c669b;
 
 -- Takes the chat's lock until the end of the transaction.
 create function chat_private.hold_chat(_chat uuid) returns void
@@ -1406,7 +1413,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …0cfa187fcefe;
+as …3dfda35a6cda;
 
 -- A time-ordered id (RFC 9562, version 7).
 create function chat_private.uuid_v7() returns uuid

@@ -78,9 +78,10 @@ create policy insert_requester on chat.friendships for insert
 to authenticated
 with check (requester_id = (select chat.uid()) and accepted_at is null);
 
-create policy update_addressee on chat.friendships for update
+-- reaches as far as one reads: the rules say which change is refused, by name
+create policy update_party on chat.friendships for update
 to authenticated
-using (addressee_id = (select chat.uid()));
+using ((select chat.uid()) in (requester_id, addressee_id));
 
 create policy delete_party on chat.friendships for delete
 to authenticated
@@ -110,7 +111,7 @@ create policy delete_service on chat.blocks for delete to service_role using (tr
 call chat_private.cite('policy update_self on chat.users', 'users.2');
 call chat_private.cite('policy select_party on chat.friendships', 'friends.1');
 call chat_private.cite('policy insert_requester on chat.friendships', 'friends.2');
-call chat_private.cite('policy update_addressee on chat.friendships', 'friends.3');
+call chat_private.cite('policy update_party on chat.friendships', 'friends.3');
 call chat_private.cite('policy delete_party on chat.friendships', 'friends.4');
 call chat_private.cite('policy select_blocker on chat.blocks', 'blocks.1');
 call chat_private.cite('policy insert_blocker on chat.blocks', 'blocks.2');
@@ -270,6 +271,9 @@ begin
     perform chat_private.refuse('friendships_pass_no_block');
   end if;
   if tg_op = 'UPDATE' then
+    if new.addressee_id is distinct from chat.uid() and new.accepted_at is distinct from old.accepted_at then
+      perform chat_private.refuse('friendships_are_accepted_by_the_asked');
+    end if;
     -- accepted once and for all; to end it is to delete it
     new.accepted_at := coalesce(old.accepted_at, case when new.accepted_at is not null then clock_timestamp() end);
   end if;
@@ -336,7 +340,7 @@ comment on function chat_private.introduce_me() is 'Makes the user of this token
 comment on function chat.introduce_me() is 'Makes the user of this token at first sight, and notes that they are active. Idempotent.';
 comment on function chat_private.expect_users(uuid[]) is 'Makes users of those who have never come.';
 comment on function chat_private.hold_pair(uuid, uuid) is 'Takes the lock of two people until the end of the transaction.';
-comment on function chat_private.friendship_rules() is 'friends.6 and what an update of a friendship may change.';
+comment on function chat_private.friendship_rules() is 'friends.3, friends.6 and what an update of a friendship may change.';
 comment on function chat_private.block_rules() is 'blocks.4: a block ends the friendship.';
 comment on trigger _100_rules on chat.friendships is 'Binds those whom RLS binds, the service role apart.';
 comment on trigger _100_rules on chat.blocks is 'Binds who blocks for themselves.';

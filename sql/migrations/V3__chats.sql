@@ -97,6 +97,7 @@ create table chat.participants (
     constraint participants_role_is_known check (role in ('owner', 'moderator', 'member')),
   joined_at timestamptz not null default clock_timestamp(),
   left_at timestamptz,
+  joined_rev bigint not null,
   sees_after bigint not null default 0,
   rev bigint not null,
   xid xid8 not null default pg_current_xact_id(),
@@ -104,7 +105,7 @@ create table chat.participants (
 ) with (fillfactor = 85);
 create unique index participants_by_rev on chat.participants (chat_id, rev);
 create index participants_by_user on chat.participants (user_id, chat_id) include (role, sees_after) where left_at is null;
-create index participants_of_user on chat.participants (user_id);
+create index participants_of_user on chat.participants (user_id, chat_id);
 create index participants_in_order on chat.participants (chat_id, joined_at, user_id) where left_at is null;
 create index participants_by_xid on chat.participants (xid);
 
@@ -114,10 +115,12 @@ create table chat.tombstones (
   kind text not null
     constraint tombstones_kind_is_known check (kind in ('message', 'participant', 'chat', 'reset')),
   row_id uuid,
+  xid xid8 not null default pg_current_xact_id(),
   at timestamptz not null default clock_timestamp(),
   primary key (chat_id, rev)
 );
 create index tombstones_by_row on chat.tombstones (chat_id, row_id);
+create index tombstones_of_person on chat.tombstones (row_id, chat_id) where kind = 'participant';
 
 -- what the policies ask ---------------------------------------------------------------------------------------
 -- Views with the owner's rights: the planner expands them, so no function is called per row, and a policy on participants may use
@@ -522,6 +525,7 @@ comment on column chat.participants.user_id is 'Who.';
 comment on column chat.participants.role is 'owner, moderator or member; who left is a member, so that who comes back has no old role.';
 comment on column chat.participants.joined_at is 'When they came, the last time.';
 comment on column chat.participants.left_at is 'When they left or were removed; null while they are in.';
+comment on column chat.participants.joined_rev is 'The chat''s rev at which they came, the last time.';
 comment on column chat.participants.sees_after is 'They read messages with a seq above this.';
 comment on column chat.participants.rev is 'The chat''s rev at which this row last changed.';
 comment on column chat.participants.xid is 'The transaction that last changed it.';
@@ -535,8 +539,10 @@ comment on column chat.tombstones.chat_id is 'The chat, which may be gone itself
 comment on column chat.tombstones.rev is 'The rev of the removal, above every rev of what was removed.';
 comment on column chat.tombstones.kind is 'message, participant or chat; reset: removals up to this rev are forgotten, start afresh.';
 comment on column chat.tombstones.row_id is 'The id of the message, user or chat; null for a reset.';
+comment on column chat.tombstones.xid is 'The transaction that removed it.';
 comment on column chat.tombstones.at is 'When.';
 comment on index chat.tombstones_by_row is 'Was this id ever used?';
+comment on index chat.tombstones_of_person is 'Which of their participations were removed for good?';
 comment on view chat_private.my_memberships is 'The chats the asker is in.';
 comment on view chat_private.my_open_rooms is 'The public rooms, for those who may read them.';
 comment on view chat_private.my_companions is 'Everyone who shares a chat with the asker, as often as they do.';

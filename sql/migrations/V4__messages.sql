@@ -59,9 +59,12 @@ create table chat.messages (
   attachment_url text
     constraint messages_attachment_url_is_a_link check (attachment_url ~ '^https?://\S+$' and char_length(attachment_url) <= 2000),
   created_at timestamptz not null default clock_timestamp(),
+  imported_at timestamptz,
   edited_at timestamptz,
   pinned_at timestamptz,
   deleted_at timestamptz,
+  erased_at timestamptz,
+  reactions jsonb,
   primary key (chat_id, id),
   constraint messages_kind_is_known check (kind = 'system' or kind in ('user', 'assistant') and sender_id is not null)
 );
@@ -527,9 +530,12 @@ comment on column chat.messages.mentions is 'Whom it mentions.';
 comment on column chat.messages.reply_to_id is 'The message it answers, which may be deleted since.';
 comment on column chat.messages.attachment_url is 'What comes with it.';
 comment on column chat.messages.created_at is 'When it was sent.';
+comment on column chat.messages.imported_at is 'When it was brought here from another system; null: it was sent here.';
 comment on column chat.messages.edited_at is 'When its text or mentions last changed; null: never.';
 comment on column chat.messages.pinned_at is 'When it was pinned; null: it is not.';
 comment on column chat.messages.deleted_at is 'When it was deleted; nothing brings it back.';
+comment on column chat.messages.erased_at is 'When its words were erased, with the person who sent it; nothing brings them back.';
+comment on column chat.messages.reactions is 'Each emoji and how many reacted with it, in the order in which they came; null: nobody did.';
 comment on index chat.messages_by_seq is 'What was said last, and how much of it is unread?';
 comment on index chat.messages_changed is 'What was edited, pinned or deleted since this rev?';
 comment on table chat.message_edits is 'The texts that messages had before they were edited.';

@@ -138,6 +138,7 @@ begin
   end if;
   if joins then
     new.joined_at := clock_timestamp();
+    new.joined_rev := new.rev;
     new.sees_after := case
       when c.type = 'direct' then 0
       when (select s.history from chat.settings s) = 'since_join' then new.rev
@@ -252,9 +253,16 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- before, not after: after it the cascade has removed the rows whose revs must not come again
+-- Before, not after: after it the cascade has removed the rows whose revs must not come again. And one for each who was in it: whoever
+-- was away learns that the chat is gone, and nobody else learns that there was one.
+declare
+  r bigint := chat_private.next_rev(old.id);
 begin
-  insert into chat.tombstones (chat_id, rev, kind, row_id) values (old.id, chat_private.next_rev(old.id), 'chat', old.id);
+  insert into chat.tombstones (chat_id, rev, kind, row_id) values (old.id, r, 'chat', old.id);
+  insert into chat.tombstones (chat_id, rev, kind, row_id)
+  select old.id, r + row_number() over (), 'participant', p.user_id
+  from chat.participants p
+  where p.chat_id = old.id and p.left_at is null;
   return old;
 end
 $$;
@@ -308,7 +316,7 @@ comment on function chat_private.stamp_chat() is 'Gives rev; chats.15, chats.16.
 comment on function chat_private.bury_message() is 'A tombstone for a message deleted for good.';
 comment on function chat_private.fold_tombstones() is 'One reset instead of more than 1,000 tombstones of one statement.';
 comment on function chat_private.bury_participant() is 'A tombstone for a participation deleted for good.';
-comment on function chat_private.bury_chat() is 'A tombstone for a chat deleted for good.';
+comment on function chat_private.bury_chat() is 'Tombstones for a chat deleted for good, and for those who were in it.';
 comment on function chat_private.keep_the_height() is 'One reset where tombstones were purged.';
 comment on function chat_private.refuse_truncate() is 'revs.3.';
 comment on trigger _900_rev on chat.messages is 'Binds everyone.';

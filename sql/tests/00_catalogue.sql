@@ -460,7 +460,7 @@ $$,
     'insert_service for insert to service_role',
     'select_party for select to authenticated',
     'select_staff for select to chat_auditor, service_role',
-    'update_addressee for update to authenticated'],
+    'update_party for update to authenticated'],
   'the policies of friendships');
 
 select set_eq($$

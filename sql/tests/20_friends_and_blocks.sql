@@ -76,8 +76,8 @@ select pg_temp.refused($$insert into chat.friendships (requester_id, addressee_i
 select pg_temp.refused($$insert into chat.friendships (requester_id, addressee_id) values (pg_temp.id('carol'), pg_temp.id('alice'))$$, '42501', 'friends.2', 'nor herself for carol');
 select pg_temp.refused($$insert into chat.friendships (addressee_id, accepted_at) values (pg_temp.id('carol'), now())$$, '42501', 'friends.3', 'she does not accept while asking');
 select pg_temp.refused($$insert into chat.friendships (addressee_id) values (pg_temp.id('nobody'))$$, 'PT404', 'users.8', 'she does not ask who does not exist');
-select pg_temp.does('update chat.friendships set accepted_at = now()', 0, 'friends.3', 'who asked does not accept');
-select pg_temp.refused($$insert into chat.friendships (addressee_id) values (pg_temp.id('bob')) on conflict (requester_id, addressee_id) do update set accepted_at = now()$$, '42501', 'friends.3', 'nor by upsert');
+select pg_temp.refused('update chat.friendships set accepted_at = now()', 'PT403', 'friends.3', 'who asked does not accept');
+select pg_temp.refused($$insert into chat.friendships (addressee_id) values (pg_temp.id('bob')) on conflict (requester_id, addressee_id) do update set accepted_at = now()$$, 'PT403', 'friends.3', 'nor by upsert');
 select pg_temp.refused($$insert into chat.friendships (addressee_id) values (pg_temp.id('alice'))$$, '23514', 'friends.5', 'alice is not her own friend');
 select pg_temp.refused($$update chat.friendships set addressee_id = pg_temp.id('alice')$$, '42501', 'friends.3', 'nobody rewrites who asked whom');
 select pg_temp.sees('select accepted_at is not null from chat.friendships', 'false', 'friends.1', 'alice sees what she asked for');
