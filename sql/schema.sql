@@ -544,6 +544,8 @@ create table chat.messages (
 create unique index messages_by_seq on chat.messages (chat_id, seq) include (sender_id, deleted_at);
 -- What was edited, pinned or deleted since this rev?
 create unique index messages_changed on chat.messages (chat_id, rev) where rev <> seq;
+-- What is pinned here, and what was pinned last?
+create index messages_pinned on chat.messages (chat_id, pinned_at, id) where pinned_at is not null;
 
 alter table chat.messages enable row level security;
 
@@ -760,6 +762,69 @@ execute function chat_private.read_forward();
 grant select on chat.read_markers to anon, service_role, chat_auditor;
 grant select, insert (chat_id, seq), update (seq) on chat.read_markers to authenticated;
 
+-- chat.reactions --------------------------------------------------------------------------------------------
+-- Who put which emoji on which message. The message counts them.
+
+create table chat.reactions (
+  chat_id uuid not null,  -- The chat.
+  message_id uuid not null,  -- The message.
+  user_id uuid not null default chat.uid(),  -- Who reacted.
+  emoji text not null,  -- An emoji, or the name of one that the application draws.
+  created_at timestamp with time zone not null default clock_timestamp(),  -- When.
+  constraint reactions_pkey primary key (chat_id, message_id, user_id, emoji),
+  constraint reactions_are_an_emoji check (emoji ~ '^[^\s\x01-\x1f\x7f]{1,32}$'),  -- reactions.4: a reaction is an emoji or its name: 1 to 32 characters without spaces
+  constraint reactions_chat_id_message_id_fkey
+    foreign key (chat_id, message_id) references chat.messages(chat_id, id) on delete cascade,
+  constraint reactions_user_id_fkey foreign key (user_id) references chat.users(id)
+);
+-- How did this person react, and where?
+create index reactions_of_user on chat.reactions (user_id, chat_id);
+
+alter table chat.reactions enable row level security;
+
+-- reactions.1: who reads a message sees who reacted to it, and how
+create policy select_reader on chat.reactions for select
+to anon, authenticated
+using (exists (select from chat.messages g
+               where g.chat_id = reactions.chat_id and g.id = reactions.message_id));
+
+-- staff.2: the service role and auditors read everything; auditors write nothing
+create policy select_staff on chat.reactions for select
+to service_role, chat_auditor
+using (true);
+
+-- reactions.2: participants react to messages that they read, as themselves; in a direct chat while they may write in it
+create policy insert_participant on chat.reactions for insert
+to authenticated
+with check (user_id = (select chat.uid())
+            and exists (select from chat_private.my_memberships m
+                        where m.chat_id = reactions.chat_id));
+
+-- reactions.3: people take back their own reactions and nobody else's
+create policy delete_reader on chat.reactions for delete
+to authenticated
+using (exists (select from chat.messages g
+               where g.chat_id = reactions.chat_id and g.id = reactions.message_id));
+
+-- staff.1: the service role is the host application: it writes what the tables allow
+create policy delete_service on chat.reactions for delete
+to service_role
+using (true);
+
+-- Binds everyone.
+create trigger _100_count after insert or delete on chat.reactions
+for each row
+execute function chat_private.count_reaction();
+
+-- Binds those whom RLS binds, the service role apart.
+create trigger _100_rules before insert or delete on chat.reactions
+for each row when (row_security_active('chat.reactions'::regclass::oid) and current_user <> 'service_role'::name)
+execute function chat_private.reaction_rules();
+
+grant select on chat.reactions to anon, chat_auditor;
+grant select, delete on chat.reactions to service_role;
+grant select, insert (chat_id, message_id, emoji), delete on chat.reactions to authenticated;
+
 -- chat_private.migrations -----------------------------------------------------------------------------------
 -- Which migrations this database has had. Its presence says that the schema chat is ours.
 
@@ -932,6 +997,13 @@ volatile
 as …e5823bcd9729;
 grant execute on function chat.join_room(text) to authenticated;
 
+-- What people are called: pairs of a chat that one reads and someone who is or was in it.
+create function chat.names(_chats uuid[], _user_ids uuid[]) returns table(chat_id uuid, user_id uuid, display_name text)
+language sql
+stable
+as …a67e82563d5c;
+grant execute on function chat.names(uuid[],uuid[]) to anon, authenticated, service_role;
+
 -- The direct chat with this person: made if there is none, brought back if one left it.
 create function chat.open_direct(_other uuid, out chat_id uuid, out created boolean) returns record
 language sql
@@ -1033,6 +1105,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …ff6a1a8b382b;
 
+-- reactions.2.
+create function chat_private.check_reactor(_chat uuid) returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …564a4659377a;
+
 -- messages.2, messages.18, direct.1, direct.2: asked for new messages and for edits.
 create function chat_private.check_writer(_chat uuid) returns void
 language plpgsql
@@ -1046,6 +1126,14 @@ create procedure chat_private.cite(in _object text, in _number text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as …d6a5f7d37047;
+
+-- Counts a reaction on its message, which gets its rev thereby.
+create function chat_private.count_reaction() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …0cf0cc440e78;
 
 -- chats.6.
 create function chat_private.delete_chat(_chat uuid) returns void
@@ -1295,6 +1383,15 @@ immutable
 parallel safe
 as …ccb277270577;
 
+-- participants.1, for people of many chats at once.
+create function chat_private.names(_chats uuid[], _user_ids uuid[]) returns table(chat_id uuid, user_id uuid, display_name text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …a4ba8a4746a3;
+grant execute on function chat_private.names(uuid[],uuid[]) to anon, authenticated, service_role;
+
 -- A fresh uid: 12 letters, 72 random bits.
 create function chat_private.new_uid() returns text
 language sql
@@ -1352,6 +1449,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …1ad33ea83cfe;
 grant execute on function chat_private.put_event_chat(text,text,text,uuid[]) to service_role;
+
+-- reactions.2, reactions.3 and reactions.5.
+create function chat_private.reaction_rules() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …476595289b79;
 
 -- reads.2 and reads.3.
 create function chat_private.read_forward() returns trigger

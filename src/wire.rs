@@ -178,14 +178,11 @@ pub fn keyset(
 #[error("the cursor is not one of this list")]
 pub struct BadCursor;
 
-/// Ids in a query, separated by commas.
+/// Ids in a query, separated by commas: at most `MAX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ids(pub Vec<Uuid>);
+pub struct Ids<const MAX: usize = 200>(pub Vec<Uuid>);
 
-/// How many ids a query may name.
-const IDS_MAX: usize = 200;
-
-impl Type for Ids {
+impl<const MAX: usize> Type for Ids<MAX> {
     const IS_REQUIRED: bool = true;
     type RawValueType = Self;
     type RawElementValueType = Self;
@@ -198,7 +195,7 @@ impl Type for Ids {
         let item = MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "uuid")));
         MetaSchemaRef::Inline(Box::new(MetaSchema {
             items: Some(Box::new(item)),
-            max_items: Some(IDS_MAX),
+            max_items: Some(MAX),
             ..MetaSchema::new("array")
         }))
     }
@@ -212,11 +209,11 @@ impl Type for Ids {
     }
 }
 
-impl ParseFromParameter for Ids {
+impl<const MAX: usize> ParseFromParameter for Ids<MAX> {
     fn parse_from_parameter(value: &str) -> ParseResult<Self> {
         let ids = value.split(',').map(str::parse).collect::<Result<Vec<Uuid>, _>>().map_err(ParseError::custom)?;
-        if ids.len() > IDS_MAX {
-            return Err(ParseError::custom(format!("there are {} ids, and {IDS_MAX} are the most", ids.len())));
+        if ids.len() > MAX {
+            return Err(ParseError::custom(format!("there are {} ids, and {MAX} are the most", ids.len())));
         }
         Ok(Self(ids))
     }

@@ -66,5 +66,38 @@ begin atomic
 end;
 grant execute on function chat.overviews(uuid[], uuid[]), chat_private.overviews(uuid[], uuid[]) to anon, authenticated, service_role;
 
+create function chat_private.names(_chats uuid[], _user_ids uuid[])
+returns table (chat_id uuid, user_id uuid, display_name text)
+language plpgsql
+stable
+rows 50
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+  select a.chat_id, a.user_id, u.display_name
+  from (select distinct i.chat_id, i.user_id from unnest(_chats, _user_ids) i (chat_id, user_id)) a
+  join chat.participants p on p.chat_id = a.chat_id and p.user_id = a.user_id
+  join chat.users u on u.id = a.user_id
+  where exists (select from chat_private.my_memberships m where m.chat_id = a.chat_id)
+     or exists (select from chat_private.my_open_rooms o where o.chat_id = a.chat_id)
+     or chat.is_service();
+end
+$$;
+
+create function chat.names(_chats uuid[], _user_ids uuid[])
+returns table (chat_id uuid, user_id uuid, display_name text)
+language sql
+stable
+begin atomic
+  select n.chat_id, n.user_id, n.display_name
+  from chat_private.names(_chats, _user_ids) n;
+end;
+grant execute on function chat.names(uuid[], uuid[]), chat_private.names(uuid[], uuid[]) to anon, authenticated, service_role;
+
+comment on function chat_private.names(uuid[], uuid[]) is 'participants.1, for people of many chats at once.';
+comment on function chat.names(uuid[], uuid[]) is 'What people are called: pairs of a chat that one reads and someone who is or was in it.';
 comment on function chat_private.overviews(uuid[], uuid[]) is 'participants.1, for many chats at once.';
 comment on function chat.overviews(uuid[], uuid[]) is 'Of each of these chats that one reads: the first 20 in it, how many, the other of a direct chat, the first five by name, what this sender is called, the highest rev.';

@@ -1,7 +1,7 @@
 -- The catalogue: laws that hold for every object, and the exact sets of policies, grants and functions.
 -- What is new breaks an exact set until it is listed here: that is what these lists are for.
 begin isolation level read committed;
-select plan(71);
+select plan(72);
 set local client_min_messages = warning;
 
 create view pg_temp.relations as
@@ -226,6 +226,7 @@ $$,
     'stable chat.expect_user(uuid)',
     'stable chat.is_admin()',
     'stable chat.is_service()',
+    'stable chat.names(uuid[],uuid[])',
     'stable chat.overviews(uuid[],uuid[])',
     'stable chat.people(uuid,uuid[])',
     'stable chat.uid()',
@@ -238,6 +239,7 @@ $$,
     'stable chat_private.is_sent(uuid,uuid)',
     'stable chat_private.may_open_to_the_public()',
     'stable chat_private.migrated_to()',
+    'stable chat_private.names(uuid[],uuid[])',
     'stable chat_private.overviews(uuid[],uuid[])',
     'stable chat_private.people(uuid,uuid[])'],
   'volatility is no accident: these are not volatile, every other function is');
@@ -401,6 +403,11 @@ $$,
     'reads.2 reads_are_marked_for_oneself 403',
     'reads.3 reads_never_go_back 422',
     'reads.4 reads_start_at_the_beginning 422',
+    'reactions.1 reactions_are_seen_by_readers 403',
+    'reactions.2 reactions_are_made_by_participants 403',
+    'reactions.3 reactions_are_taken_back_by_who_made_them 403',
+    'reactions.4 reactions_are_an_emoji 422',
+    'reactions.5 reactions_are_few 422',
     'revs.1 revs_need_read_committed 409',
     'revs.2 revs_are_given_by_the_database 409',
     'revs.3 revs_are_never_used_twice 409',
@@ -506,6 +513,19 @@ $$,
 select set_eq($$
   select p.policyname || ' for ' || lower(p.cmd) || ' to ' || array_to_string(array(select r from unnest(p.roles) r order by r), ', ')
   from pg_catalog.pg_policies p
+  where p.schemaname = 'chat' and p.tablename = 'reactions'
+$$,
+  array[
+    'delete_reader for delete to authenticated',
+    'delete_service for delete to service_role',
+    'insert_participant for insert to authenticated',
+    'select_reader for select to anon, authenticated',
+    'select_staff for select to chat_auditor, service_role'],
+  'the policies of reactions');
+
+select set_eq($$
+  select p.policyname || ' for ' || lower(p.cmd) || ' to ' || array_to_string(array(select r from unnest(p.roles) r order by r), ', ')
+  from pg_catalog.pg_policies p
   where p.schemaname = 'chat' and p.tablename = 'read_markers'
 $$,
   array[
@@ -557,7 +577,7 @@ $$,
   'the policies of users');
 
 select is_empty($$
-  select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat' and p.tablename <> all (array['blocks', 'chats', 'friendships', 'message_edits', 'messages', 'participants', 'read_markers', 'rules', 'settings', 'tombstones', 'users'])
+  select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat' and p.tablename <> all (array['blocks', 'chats', 'friendships', 'message_edits', 'messages', 'participants', 'reactions', 'read_markers', 'rules', 'settings', 'tombstones', 'users'])
   union all
   select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat_private'
 $$, 'and no other table has any');
@@ -572,6 +592,7 @@ $$,
     'chat.chats select',
     'chat.messages select',
     'chat.participants select',
+    'chat.reactions select',
     'chat.read_markers select',
     'chat.rules select',
     'chat.settings select',
@@ -599,12 +620,14 @@ $$,
     'chat.expect_user(uuid)',
     'chat.is_admin()',
     'chat.is_service()',
+    'chat.names(uuid[],uuid[])',
     'chat.overviews(uuid[],uuid[])',
     'chat.people(uuid,uuid[])',
     'chat.uid()',
     'chat_private.expect_message(uuid,uuid)',
     'chat_private.expect_reader(uuid)',
     'chat_private.expect_user(uuid)',
+    'chat_private.names(uuid[],uuid[])',
     'chat_private.overviews(uuid[],uuid[])',
     'chat_private.people(uuid,uuid[])'],
   'the functions that anon may execute');
@@ -622,6 +645,7 @@ $$,
     'chat.message_edits select',
     'chat.messages delete, select',
     'chat.participants select',
+    'chat.reactions delete, select',
     'chat.read_markers select',
     'chat.rules select',
     'chat.settings select',
@@ -652,6 +676,7 @@ $$,
     'messages update (text, mentions, pinned_at)',
     'participants insert (chat_id, user_id, role)',
     'participants update (role, left_at)',
+    'reactions insert (chat_id, message_id, emoji)',
     'read_markers insert (chat_id, seq)',
     'read_markers update (seq)',
     'users update (username, display_name, avatar_url)'],
@@ -675,6 +700,7 @@ $$,
     'chat.is_service()',
     'chat.join_room(text)',
     'chat.open_direct(uuid)',
+    'chat.names(uuid[],uuid[])',
     'chat.overviews(uuid[],uuid[])',
     'chat.people(uuid,uuid[])',
     'chat.uid()',
@@ -689,6 +715,7 @@ $$,
     'chat_private.may_open_to_the_public()',
     'chat_private.new_uid()',
     'chat_private.open_direct(uuid)',
+    'chat_private.names(uuid[],uuid[])',
     'chat_private.overviews(uuid[],uuid[])',
     'chat_private.people(uuid,uuid[])',
     'chat_private.uuid_v7()'],
@@ -707,6 +734,7 @@ $$,
     'chat.message_edits select',
     'chat.messages delete, select',
     'chat.participants select',
+    'chat.reactions delete, select',
     'chat.read_markers select',
     'chat.rules select',
     'chat.settings select',
@@ -747,6 +775,7 @@ $$,
     'chat.expect_user(uuid)',
     'chat.is_admin()',
     'chat.is_service()',
+    'chat.names(uuid[],uuid[])',
     'chat.overviews(uuid[],uuid[])',
     'chat.people(uuid,uuid[])',
     'chat.put_event_chat(text,text,text,uuid[])',
@@ -758,6 +787,7 @@ $$,
     'chat_private.expect_message(uuid,uuid)',
     'chat_private.expect_reader(uuid)',
     'chat_private.expect_user(uuid)',
+    'chat_private.names(uuid[],uuid[])',
     'chat_private.overviews(uuid[],uuid[])',
     'chat_private.people(uuid,uuid[])',
     'chat_private.put_event_chat(text,text,text,uuid[])',
@@ -777,6 +807,7 @@ $$,
     'chat.message_edits select',
     'chat.messages select',
     'chat.participants select',
+    'chat.reactions select',
     'chat.read_markers select',
     'chat.rules select',
     'chat.settings select',

@@ -1,6 +1,6 @@
 //! Messages: list, send, get, edit, delete.
 //!
-//! Tables: `chat.messages`; `chat.people` for the senders' names. Rules: messages.1 to messages.19, direct.1 and direct.2.
+//! Tables: `chat.messages`, `chat.reactions`; `chat.people` for the senders' names. Rules: messages.1 to messages.19, direct.1 and direct.2.
 //! Statuses: 201 for a message sent, 200 for one's own id sent again; 403 for who may not, 404 for no such chat or message, 409
 //! for an id that is taken or was used, 422 for a text that breaks a rule.
 
@@ -8,16 +8,15 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
 use super::shapes::EXPECT_READER;
-use super::shapes::message::{Message, message_columns, named_messages};
+use super::shapes::message::{EXPECT_MESSAGE, Message, message_columns, messages_of_chat, read_message, sent_message};
 use crate::db::Db;
-use crate::error::{ApiError, fault, invalid, overtaken};
+use crate::error::{ApiError, invalid, overtaken};
 use crate::wire::{BadCursor, Cursor, Direction, PAGE_DEFAULT, Page};
 use crate::{page_of, params};
 
@@ -59,7 +58,7 @@ impl MessagesApi {
         if rows.is_empty() {
             self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
         }
-        let messages: Vec<Message> = rows.iter().map(Message::from).collect();
+        let messages = rows.iter().map(Message::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Json(Page::cut(messages, limit, cursor.as_ref(), position).into()))
     }
 
@@ -82,12 +81,17 @@ impl MessagesApi {
         let rows = self.db.write_to(chat_id.0, &caller, SEND, params).await?;
         if let Some(row) = rows.first() {
             let location = format!("/chats/{}/messages/{id}", chat_id.0);
-            return Ok(SendMessage::Sent(Json(row.into()), location));
+            let message = match reply_to_id {
+                None => row.try_into()?,
+                // with what it answers
+                Some(_) => read_message(&self.db, &caller, chat_id.0, id).await?,
+            };
+            return Ok(SendMessage::Sent(Json(message), location));
         }
         // the id names a message already: the caller's own is the answer, any other a conflict
         let rows = self.db.read(&caller, ONE_OF_MINE, params![chat_id.0, id]).await?;
         if let Some(row) = rows.first() {
-            return Ok(SendMessage::There(Json(row.into())));
+            return Ok(SendMessage::There(Json(row.try_into()?)));
         }
         self.db.read(&caller, EXPECT_FREE_ID, params![chat_id.0, id]).await?;
         Err(overtaken())
@@ -105,8 +109,7 @@ impl MessagesApi {
         #[oai(name = "messageId")]
         message_id: Path<Uuid>,
     ) -> Result<Json<Message>, ApiError> {
-        let rows = self.db.read(&caller, ONE, params![chat_id.0, message_id.0]).await?;
-        self.found(&caller, chat_id.0, message_id.0, rows).await
+        read_message(&self.db, &caller, chat_id.0, message_id.0).await.map(Json)
     }
 
     /// Edit a message
@@ -125,8 +128,8 @@ impl MessagesApi {
         edit: Body<MessageEdit>,
     ) -> Result<Json<Message>, ApiError> {
         let params = params![chat_id.0, message_id.0, edit.0.text, edit.0.mentions];
-        let rows = self.db.write_to(chat_id.0, &caller, EDIT, params).await?;
-        self.found(&caller, chat_id.0, message_id.0, rows).await
+        self.db.write_to(chat_id.0, &caller, EDIT, params).await?;
+        read_message(&self.db, &caller, chat_id.0, message_id.0).await.map(Json)
     }
 
     /// Delete a message
@@ -156,7 +159,7 @@ impl MessagesApi {
         if rows.is_empty() {
             self.db.read(caller, EXPECT_MESSAGE, params![chat, message]).await?;
         }
-        let mut messages: Vec<Message> = rows.iter().map(Message::from).collect();
+        let mut messages = rows.iter().map(Message::try_from).collect::<Result<Vec<_>, _>>()?;
         let place = messages.iter().position(|m| m.id == message).unwrap_or_default();
         let more = messages.len() - place > older as usize;
         if more {
@@ -168,14 +171,6 @@ impl MessagesApi {
             prev_cursor: towards(Direction::Newer, messages.first()),
             data: messages,
         }))
-    }
-
-    async fn found(&self, caller: &Caller, chat: Uuid, message: Uuid, rows: Vec<Row>) -> Result<Json<Message>, ApiError> {
-        if let Some(row) = rows.first() {
-            return Ok(Json(row.into()));
-        }
-        self.db.read(caller, EXPECT_MESSAGE, params![chat, message]).await?;
-        Err(fault("a message was not found, and it was not said why"))
     }
 }
 
@@ -247,21 +242,21 @@ fn seq_of(key: &str) -> Option<i64> {
     key.strip_prefix("messages/")?.parse().ok()
 }
 
-const OLDER: &str = named_messages!(
+const OLDER: &str = messages_of_chat!(
     concat!(
         "select ",
         message_columns!(),
         " from chat.messages m where m.chat_id = $1 and m.seq < $2 order by m.seq desc limit $3"
     ),
-    "desc"
+    "order by m.seq desc"
 );
 
-const NEWER: &str = named_messages!(
+const NEWER: &str = messages_of_chat!(
     concat!("select ", message_columns!(), " from chat.messages m where m.chat_id = $1 and m.seq > $2 order by m.seq limit $3"),
-    "asc"
+    "order by m.seq"
 );
 
-const AROUND: &str = named_messages!(
+const AROUND: &str = messages_of_chat!(
     concat!(
         "(select ",
         message_columns!(),
@@ -275,20 +270,17 @@ union all
   where m.chat_id = $1 and m.seq > (select g.seq from chat.messages g where g.chat_id = $1 and g.id = $2)
   order by m.seq limit $4)"
     ),
-    "desc"
+    "order by m.seq desc"
 );
 
-const ONE: &str =
-    named_messages!(concat!("select ", message_columns!(), " from chat.messages m where m.chat_id = $1 and m.id = $2"), "desc");
-
-const ONE_OF_MINE: &str = named_messages!(
+const ONE_OF_MINE: &str = messages_of_chat!(
     concat!(
         "select ",
         message_columns!(),
         " from chat.messages m
   where m.chat_id = $1 and m.id = $2 and m.sender_id is not distinct from (select chat.uid()) and m.deleted_at is null"
     ),
-    "desc"
+    ""
 );
 
 const SEND: &str = concat!(
@@ -297,18 +289,14 @@ values ($1, $2, $3, $4, $5, $6)
 on conflict (chat_id, id) do nothing
 returning ",
     message_columns!(),
-    ", (select u.display_name from chat.users u where u.id = (select chat.uid())) as sender_name"
+    ", ",
+    sent_message!()
 );
 
-const EDIT: &str = concat!(
-    "update chat.messages m
+const EDIT: &str = "
+update chat.messages m
 set text = $3, mentions = coalesce($4, m.mentions)
-where m.chat_id = $1 and m.id = $2
-returning ",
-    message_columns!(),
-    ", (select u.display_name from chat.users u where u.id = (select chat.uid())) as sender_name"
-);
+where m.chat_id = $1 and m.id = $2";
 
 const DELETE: &str = "select chat.delete_message($1, $2)";
-const EXPECT_MESSAGE: &str = "select chat.expect_message($1, $2)";
 const EXPECT_FREE_ID: &str = "select chat.expect_free_id($1, $2)";

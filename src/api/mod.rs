@@ -12,6 +12,9 @@
 //! | [`participants`] | who is in a chat: list, add or change role, remove; how far one has read |
 //! | [`events`] | an event's chats, for the host application |
 //! | [`messages`] | list, send, get, edit, delete |
+//! | [`latest`] | the latest messages of many chats |
+//! | [`reactions`] | react, take it back |
+//! | [`pins`] | list, pin, unpin |
 
 pub mod blocks;
 pub mod body;
@@ -20,8 +23,11 @@ pub mod chats;
 pub mod document;
 pub mod events;
 pub mod friends;
+pub mod latest;
 pub mod messages;
 pub mod participants;
+pub mod pins;
+pub mod reactions;
 pub mod shapes;
 pub mod users;
 
@@ -51,7 +57,7 @@ pub type Apis = (
     (friends::FriendsApi, blocks::BlocksApi),
     (chats::ChatsApi, events::EventsApi),
     participants::ParticipantsApi,
-    messages::MessagesApi,
+    (messages::MessagesApi, latest::LatestApi, reactions::ReactionsApi, pins::PinsApi),
 );
 
 /// Every resource, over one database.
@@ -61,6 +67,11 @@ pub fn all(db: &Db) -> Apis {
         (friends::FriendsApi { db: db.clone() }, blocks::BlocksApi { db: db.clone() }),
         (chats::ChatsApi { db: db.clone() }, events::EventsApi { db: db.clone() }),
         participants::ParticipantsApi { db: db.clone() },
-        messages::MessagesApi { db: db.clone() },
+        (
+            messages::MessagesApi { db: db.clone() },
+            latest::LatestApi { db: db.clone() },
+            reactions::ReactionsApi { db: db.clone() },
+            pins::PinsApi { db: db.clone() },
+        ),
     )
 }

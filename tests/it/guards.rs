@@ -41,12 +41,20 @@ const EXPECTED: &[(&str, [u16; 7])] = &[
     ("getMessage", [401, 403, 403, 200, 200, 200, 200]),
     ("editMessage", [401, 403, 403, 403, 403, 403, 200]),
     ("deleteMessage", [401, 403, 403, 403, 204, 204, 204]),
+    ("listLatestMessages", [401, 200, 200, 200, 200, 200, 200]),
+    ("putReaction", [401, 403, 403, 200, 200, 200, 403]),
+    ("deleteReaction", [401, 403, 403, 204, 204, 204, 204]),
+    ("listPins", [401, 403, 403, 200, 200, 200, 200]),
+    ("pinMessage", [401, 403, 403, 403, 200, 200, 200]),
+    ("unpinMessage", [401, 403, 403, 403, 204, 204, 204]),
 ];
 
 /// A private room with people of every role, in which erin said something.
 struct Room {
     id: Uuid,
     message: Uuid,
+    /// Another of hers, which the owner pinned.
+    pinned: Uuid,
     erin: Person,
     /// Known to the server, and not in the room.
     outsider: Person,
@@ -60,15 +68,21 @@ impl Room {
         owner.adds(id, member, "member").await.expect_status(200);
         owner.adds(id, moderator, "moderator").await.expect_status(200);
         owner.adds(id, &erin, "member").await.expect_status(200);
-        let message = erin.says(id, "what erin said").await;
-        let message = message["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-        Self { id, message, erin, outsider }
+        let mut said = Vec::new();
+        for text in ["what erin said", "what erin said, and is pinned"] {
+            let message = erin.says(id, text).await;
+            said.push(message["id"].as_str().and_then(|id| id.parse().ok()).expect("an id"));
+        }
+        let (message, pinned) = (said[0], said[1]);
+        owner.put(&format!("/chats/{id}/messages/{pinned}/pin"), json!({})).await.expect_status(200);
+        Self { id, message, pinned, erin, outsider }
     }
 
     fn path(&self, operation: &Operation) -> String {
         let path = operation.path_with(|name| match name {
             // any event will do, and one that no other test names is best
             "chatId" | "eventId" => self.id.to_string(),
+            "messageId" if operation.id == "unpinMessage" => self.pinned.to_string(),
             "messageId" => self.message.to_string(),
             // whom one befriends or blocks is nobody's business; the others are about someone in the room
             "userId" if ["putFriend", "putBlock", "putParticipant"].contains(&operation.id.as_str()) => {
@@ -76,9 +90,14 @@ impl Room {
             }
             "userId" => self.erin.id.to_string(),
             "type" => "event_authors".to_owned(),
+            "emoji" => "👍".to_owned(),
             other => panic!("what is {other}?"),
         });
-        if operation.id == "deleteChat" { path + "?scope=everyone" } else { path }
+        match operation.id.as_str() {
+            "deleteChat" => path + "?scope=everyone",
+            "listLatestMessages" => format!("{path}?chatIds={}", self.id),
+            _ => path,
+        }
     }
 
     fn body(operation: &Operation) -> Option<Value> {

@@ -1,6 +1,10 @@
 //! Messages through the API.
 
 mod edit;
+mod latest;
+mod pins;
+mod reactions;
+mod replies;
 mod send;
 mod walk;
 mod words;

@@ -14,7 +14,20 @@ async fn an_edit_changes_text_and_rev_and_keeps_the_place() {
     let sent = alice.says(chat, "helo").await;
     alice.says(chat, "next").await;
     let edited = alice.patch(&path(&sent), json!({ "text": "hello", "mentions": [bob.id] })).await.expect_status(200);
-    let expected = ["chatId", "createdAt", "editedAt", "id", "kind", "mentions", "rev", "senderId", "senderName", "seq", "text"];
+    let expected = [
+        "chatId",
+        "createdAt",
+        "editedAt",
+        "id",
+        "kind",
+        "mentions",
+        "reactions",
+        "rev",
+        "senderId",
+        "senderName",
+        "seq",
+        "text",
+    ];
     assert_eq!(fields(&edited.body), expected);
     for field in ["chatId", "createdAt", "id", "kind", "senderId", "senderName", "seq"] {
         assert_eq!(edited.body[field], sent[field], "{field}");

@@ -12,7 +12,7 @@ async fn a_message_says_what_it_is_and_leaves_out_what_it_has_not() {
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);
     let chat = alice.group_with(&[&bob]).await;
     let sent = alice.tries(chat, "hello").await.expect_status(201);
-    let plain = ["chatId", "createdAt", "id", "kind", "mentions", "rev", "senderId", "senderName", "seq", "text"];
+    let plain = ["chatId", "createdAt", "id", "kind", "mentions", "reactions", "rev", "senderId", "senderName", "seq", "text"];
     assert_eq!(fields(&sent.body), plain);
     assert_eq!(sent.headers["location"], path(&sent.body));
     assert_eq!((&sent.body["chatId"], &sent.body["senderId"]), (&json!(chat), &json!(alice.id)));

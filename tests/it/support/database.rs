@@ -59,8 +59,17 @@ impl Database {
 
     /// What the tables hold that requests write, to compare: a refused request changes nothing of it.
     pub async fn db_rows(&self) -> Vec<String> {
-        const TABLES: [&str; 8] =
-            ["chats", "participants", "messages", "message_edits", "read_markers", "tombstones", "friendships", "blocks"];
+        const TABLES: [&str; 9] = [
+            "chats",
+            "participants",
+            "messages",
+            "message_edits",
+            "reactions",
+            "read_markers",
+            "tombstones",
+            "friendships",
+            "blocks",
+        ];
         let each = TABLES.map(|table| format!("select format('%s: %s', '{table}', t) as row from chat.{table} t"));
         let rows = self.db_owner().await.query(&format!("{} order by 1", each.join(" union all ")), &[]).await.expect("rows");
         rows.iter().map(|row| row.get("row")).collect()
