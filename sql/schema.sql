@@ -478,6 +478,8 @@ create table chat.tombstones (
 );
 -- Was this id ever used?
 create index tombstones_by_row on chat.tombstones (chat_id, row_id);
+-- Where are removals not known any more?
+create index tombstones_forgotten on chat.tombstones (chat_id, rev) where kind = 'reset';
 -- Which of their participations were removed for good?
 create index tombstones_of_person on chat.tombstones (row_id, chat_id) where kind = 'participant';
 
@@ -495,6 +497,11 @@ using (exists (select from chat_private.my_memberships m
 create policy select_staff on chat.tombstones for select
 to service_role, chat_auditor
 using (true);
+
+-- Binds everyone.
+create trigger _100_keep_participation before delete on chat.tombstones
+for each row when (old.kind = 'participant')
+execute function chat_private.keep_participation();
 
 -- Binds everyone.
 create trigger _100_truncate before truncate on chat.tombstones
@@ -894,6 +901,13 @@ grant select on chat_private.my_companions to authenticated;
 
 -- functions of chat -----------------------------------------------------------------------------------------
 
+-- What changed in a chat since a rev: first a row head, or reset (list it anew); then keys of rows, to be read under the policies; a key without a row is gone.
+create function chat.changes(_chat uuid, _since bigint, _limit bigint default 100, _epoch text default null::text) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, head_rev bigint, epoch text)
+language sql
+stable
+as …a0439b147a68;
+grant execute on function chat.changes(uuid,bigint,bigint,text) to anon, authenticated, service_role;
+
 -- The claims of the token this request came with; null outside a request.
 create function chat.claims() returns jsonb
 language sql
@@ -998,10 +1012,10 @@ as …e5823bcd9729;
 grant execute on function chat.join_room(text) to authenticated;
 
 -- What people are called: pairs of a chat that one reads and someone who is or was in it.
-create function chat.names(_chats uuid[], _user_ids uuid[]) returns table(chat_id uuid, user_id uuid, display_name text)
+create function chat.names(_chats uuid[], _user_ids uuid[]) returns table(chat_id uuid, user_id uuid, display_name text, avatar_url text)
 language sql
 stable
-as …a67e82563d5c;
+as …4568f6a56988;
 grant execute on function chat.names(uuid[],uuid[]) to anon, authenticated, service_role;
 
 -- The direct chat with this person: made if there is none, brought back if one left it.
@@ -1032,6 +1046,13 @@ volatile
 as …1c87cdd65be0;
 grant execute on function chat.put_event_chat(text,text,text,uuid[]) to service_role;
 
+-- What changed in all of one's chats since a position: chats entered and left, keys of rows, and a last row more or end with the next position.
+create function chat.sync(_epoch text default null::text, _base pg_snapshot default null::pg_snapshot, _target pg_snapshot default null::pg_snapshot, _at uuid default null::uuid, _since bigint default null::bigint, _limit bigint default 200) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, next_position text)
+language sql
+stable
+as …1e2d520faf68;
+grant execute on function chat.sync(text,pg_snapshot,pg_snapshot,uuid,bigint,bigint) to authenticated, service_role;
+
 -- Who asks: the claim sub. Null for anon, for the service role and outside a request.
 create function chat.uid() returns uuid
 language sql
@@ -1057,13 +1078,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …6962b651ca84;
 
--- Tombstones for a chat deleted for good, and for those who were in it.
+-- Tombstones for a chat deleted for good, and for those who were ever in it.
 create function chat_private.bury_chat() returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …aa1639acba22;
+as …5334de676562;
 
 -- A tombstone for a message deleted for good.
 create function chat_private.bury_message() returns trigger
@@ -1080,6 +1101,22 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …6a8358c4b2b8;
+
+-- The keys of what changed in a chat since a rev, in order; asks nobody who they are.
+create function chat_private.changed(_chat uuid, _since bigint, _sees_after bigint, _limit bigint) returns table(rev bigint, what text, row_id uuid, is_new boolean)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …48b8fabc9e11;
+
+-- changes.1, for one chat.
+create function chat_private.changes(_chat uuid, _since bigint, _limit bigint, _epoch text) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, head_rev bigint, epoch text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …bb29393358a4;
+grant execute on function chat_private.changes(uuid,bigint,bigint,text) to anon, authenticated, service_role;
 
 -- chats.2, for those whom messages.2 does not bind.
 create function chat_private.chat_is_there() returns trigger
@@ -1186,6 +1223,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …5acdf5565838;
 
+-- Which life of the database this is: another after a failover, a restore, or in a copy.
+create function chat_private.epoch() returns text
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …100bd127bb83;
+
 -- messages.13 and messages.14.
 create function chat_private.expect_free_id(_chat uuid, _id uuid) returns void
 language plpgsql
@@ -1261,6 +1306,20 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …68f1cc2c669b;
 
+-- Whether the chat changed since a snapshot.
+create function chat_private.has_news(_chat uuid, _snapshot pg_snapshot) returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …64a67513461e;
+
+-- The chat's highest rev.
+create function chat_private.head_rev(_chat uuid) returns bigint
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …195497bffe96;
+
 -- Takes the chat's lock until the end of the transaction.
 create function chat_private.hold_chat(_chat uuid) returns void
 language sql
@@ -1283,6 +1342,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …b8ba424c7adb;
 grant execute on function chat_private.introduce_me() to authenticated;
+
+-- Whether removals since this rev are not known any more.
+create function chat_private.is_forgotten(_chat uuid, _since bigint) returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …5de5eb39efbe;
 
 -- Whether the asker has sent a message with this id in this chat.
 create function chat_private.is_sent(_chat uuid, _id uuid) returns boolean
@@ -1308,6 +1374,13 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …c82a9826c72a;
+
+-- tombstones.3.
+create function chat_private.keep_participation() returns trigger
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …4f42beaacfa3;
 
 -- One reset where tombstones were purged.
 create function chat_private.keep_the_height() returns trigger
@@ -1384,12 +1457,12 @@ parallel safe
 as …ccb277270577;
 
 -- participants.1, for people of many chats at once.
-create function chat_private.names(_chats uuid[], _user_ids uuid[]) returns table(chat_id uuid, user_id uuid, display_name text)
+create function chat_private.names(_chats uuid[], _user_ids uuid[]) returns table(chat_id uuid, user_id uuid, display_name text, avatar_url text)
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …a4ba8a4746a3;
+as …b40b51944e54;
 grant execute on function chat_private.names(uuid[],uuid[]) to anon, authenticated, service_role;
 
 -- A fresh uid: 12 letters, 72 random bits.
@@ -1488,6 +1561,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …ce69e7d5401a;
 
+-- Up to which rev a snapshot holds the chat, or somewhat less.
+create function chat_private.rev_seen(_chat uuid, _snapshot pg_snapshot) returns bigint
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …a5e7eba3d417;
+
 -- messages.2, before the lock.
 create function chat_private.sender_is_in() returns trigger
 language plpgsql
@@ -1519,6 +1599,15 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …3dfda35a6cda;
+
+-- changes.1, for all of one's chats.
+create function chat_private.sync(_epoch text, _base pg_snapshot, _target pg_snapshot, _at uuid, _since bigint, _limit bigint) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, next_position text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …649e17e38be8;
+grant execute on function chat_private.sync(text,pg_snapshot,pg_snapshot,uuid,bigint,bigint) to authenticated, service_role;
 
 -- A time-ordered id (RFC 9562, version 7).
 create function chat_private.uuid_v7() returns uuid

@@ -130,8 +130,8 @@ impl Serving {
             *acceptor.local_addr().first().and_then(|address| address.as_socket_addr()).context("the listener has no address")?;
         let url = settings.process.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let url = url.trim_end_matches('/').to_owned();
-        let endpoint = routes::routes(&db, authenticator, &url, &settings.process.origins, operations::Figures::new()?);
         let stop = CancellationToken::new();
+        let endpoint = routes::routes(&db, authenticator, &url, &settings.process.origins, operations::Figures::new()?, &stop);
         let stopping = stop.clone();
         let task = tokio::spawn(
             poem::Server::new_with_acceptor(Bounded::by_descriptors(acceptor)).idle_timeout(IDLE).run_with_graceful_shutdown(

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
@@ -170,7 +171,7 @@ pub fn user_id(who: &str) -> Uuid {
 /// When the pool cannot be built.
 pub fn openapi() -> anyhow::Result<String> {
     let nowhere = Db::new(&Dsn::from_config(tokio_postgres::Config::new()), 1)?;
-    Ok(api::document::document(&api::document::service(api::all(&nowhere))))
+    Ok(api::document::document(&api::document::service(api::all(&nowhere, &CancellationToken::new()))))
 }
 
 fn start_log(settings: &ProcessSettings) -> anyhow::Result<()> {

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of chats or databases.
 
+mod position;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +17,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use uuid::Uuid;
+
+pub use position::Position;
 
 /// Items of a page when the request names no limit.
 pub const PAGE_DEFAULT: u32 = 50;

@@ -37,7 +37,8 @@ insert into chat.rules (number, name, status, sentence) values
   ('participants.10', 'participants_end_their_group', 403, 'a group ends when somebody leaves it and at most one person stays'),
   ('participants.11', 'participants_read_from_where_they_joined', 403, 'new participants read all history; only what comes after them when the settings say since_join'),
   ('tombstones.1', 'tombstones_are_seen_by_readers', 403, 'who reads a chat learns the ids of what was removed from it, and nothing else'),
-  ('tombstones.2', 'tombstones_kind_is_known', 422, 'a tombstone stands for a message, a participant or a chat, or resets the memory of them');
+  ('tombstones.2', 'tombstones_kind_is_known', 422, 'a tombstone stands for a message, a participant or a chat, or resets the memory of them'),
+  ('tombstones.3', 'tombstones_of_participations_stay', 403, 'a tombstone of a participation is never purged: else who was away would keep a chat that is not theirs any more');
 
 -- tables -----------------------------------------------------------------------------------------------------
 

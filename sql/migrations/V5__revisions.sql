@@ -253,7 +253,7 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- Before, not after: after it the cascade has removed the rows whose revs must not come again. And one for each who was in it: whoever
+-- Before, not after: after it the cascade has removed the rows whose revs must not come again. And one for each who was ever in it: whoever
 -- was away learns that the chat is gone, and nobody else learns that there was one.
 declare
   r bigint := chat_private.next_rev(old.id);
@@ -262,12 +262,25 @@ begin
   insert into chat.tombstones (chat_id, rev, kind, row_id)
   select old.id, r + row_number() over (), 'participant', p.user_id
   from chat.participants p
-  where p.chat_id = old.id and p.left_at is null;
+  where p.chat_id = old.id;  -- also who left: they may not have been told of that yet
   return old;
 end
 $$;
 create trigger _900_bury before delete on chat.chats for each row
 execute function chat_private.bury_chat();
+
+create function chat_private.keep_participation() returns trigger
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return null;  -- in silence: whoever purges old tombstones means the others
+end
+$$;
+create trigger _100_keep_participation before delete on chat.tombstones for each row
+when (old.kind = 'participant')
+execute function chat_private.keep_participation();
 
 create function chat_private.keep_the_height() returns trigger
 language plpgsql
@@ -316,7 +329,8 @@ comment on function chat_private.stamp_chat() is 'Gives rev; chats.15, chats.16.
 comment on function chat_private.bury_message() is 'A tombstone for a message deleted for good.';
 comment on function chat_private.fold_tombstones() is 'One reset instead of more than 1,000 tombstones of one statement.';
 comment on function chat_private.bury_participant() is 'A tombstone for a participation deleted for good.';
-comment on function chat_private.bury_chat() is 'Tombstones for a chat deleted for good, and for those who were in it.';
+comment on function chat_private.bury_chat() is 'Tombstones for a chat deleted for good, and for those who were ever in it.';
+comment on function chat_private.keep_participation() is 'tombstones.3.';
 comment on function chat_private.keep_the_height() is 'One reset where tombstones were purged.';
 comment on function chat_private.refuse_truncate() is 'revs.3.';
 comment on trigger _900_rev on chat.messages is 'Binds everyone.';
@@ -326,6 +340,7 @@ comment on trigger _900_bury on chat.messages is 'Binds everyone.';
 comment on trigger _910_fold on chat.messages is 'Binds everyone.';
 comment on trigger _900_bury on chat.participants is 'Binds everyone.';
 comment on trigger _900_bury on chat.chats is 'Binds everyone.';
+comment on trigger _100_keep_participation on chat.tombstones is 'Binds everyone.';
 comment on trigger _900_keep_the_height on chat.tombstones is 'Binds everyone.';
 comment on trigger _100_truncate on chat.messages is 'Binds everyone.';
 comment on trigger _100_truncate on chat.participants is 'Binds everyone.';

@@ -67,7 +67,7 @@ end;
 grant execute on function chat.overviews(uuid[], uuid[]), chat_private.overviews(uuid[], uuid[]) to anon, authenticated, service_role;
 
 create function chat_private.names(_chats uuid[], _user_ids uuid[])
-returns table (chat_id uuid, user_id uuid, display_name text)
+returns table (chat_id uuid, user_id uuid, display_name text, avatar_url text)
 language plpgsql
 stable
 rows 50
@@ -77,7 +77,7 @@ as $$
 #variable_conflict use_column
 begin
   return query
-  select a.chat_id, a.user_id, u.display_name
+  select a.chat_id, a.user_id, u.display_name, u.avatar_url
   from (select distinct i.chat_id, i.user_id from unnest(_chats, _user_ids) i (chat_id, user_id)) a
   join chat.participants p on p.chat_id = a.chat_id and p.user_id = a.user_id
   join chat.users u on u.id = a.user_id
@@ -88,11 +88,11 @@ end
 $$;
 
 create function chat.names(_chats uuid[], _user_ids uuid[])
-returns table (chat_id uuid, user_id uuid, display_name text)
+returns table (chat_id uuid, user_id uuid, display_name text, avatar_url text)
 language sql
 stable
 begin atomic
-  select n.chat_id, n.user_id, n.display_name
+  select n.chat_id, n.user_id, n.display_name, n.avatar_url
   from chat_private.names(_chats, _user_ids) n;
 end;
 grant execute on function chat.names(uuid[], uuid[]), chat_private.names(uuid[], uuid[]) to anon, authenticated, service_role;

@@ -217,11 +217,11 @@ select pg_temp.sees($$select kind || ' ' || rev || ' ' || (row_id is null) from 
 -- a chat removed for good ------------------------------------------------------------------------------------
 
 select pg_temp.become('chat_owner');
-create temp table were_in as select p.user_id from chat.participants p where p.chat_id = pg_temp.id('walk') and p.left_at is null;
+create temp table were_in as select p.user_id from chat.participants p where p.chat_id = pg_temp.id('walk');
 create temp table height as select max(t.rev) as rev from chat.tombstones t where t.chat_id = pg_temp.id('walk');
 select pg_temp.does($$delete from chat.chats where id = pg_temp.id('walk')$$, 1, 'tombstones.1', 'a chat is removed for good');
 select pg_temp.sees($$select kind || ' ' || (t.rev > h.rev) from chat.tombstones t, height h where t.chat_id = pg_temp.id('walk') and t.kind = 'chat'$$, 'chat true', 'revs.3', '… and leaves a tombstone, above all that it had');
-select set_eq($$select t.row_id from chat.tombstones t, height h where t.chat_id = pg_temp.id('walk') and t.kind = 'participant' and t.rev > h.rev$$, 'select user_id from were_in', 'tombstones.1: … and one for each who was in it');
+select set_eq($$select t.row_id from chat.tombstones t, height h where t.chat_id = pg_temp.id('walk') and t.kind = 'participant' and t.rev > h.rev$$, 'select user_id from were_in', 'tombstones.1: … and one for each who was ever in it');
 insert into chat.chats (id, type) values (pg_temp.id('walk'), 'group');
 select pg_temp.sees($$select c.rev > t.rev from chat.chats c join chat.tombstones t on t.chat_id = c.id and t.kind = 'chat'$$, 'true', 'revs.3', 'a chat with the same id goes on above it');
 

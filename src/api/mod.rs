@@ -15,10 +15,12 @@
 //! | [`latest`] | the latest messages of many chats |
 //! | [`reactions`] | react, take it back |
 //! | [`pins`] | list, pin, unpin |
+//! | [`changes`] | what changed in a chat, or in all of one's chats |
 
 pub mod blocks;
 pub mod body;
 pub mod caller;
+pub mod changes;
 pub mod chats;
 pub mod document;
 pub mod events;
@@ -30,8 +32,10 @@ pub mod pins;
 pub mod reactions;
 pub mod shapes;
 pub mod users;
+pub mod waiting;
 
 use poem_openapi::Tags;
+use tokio_util::sync::CancellationToken;
 
 use crate::db::Db;
 
@@ -49,6 +53,8 @@ pub enum Tag {
     Participants,
     /// What is said.
     Messages,
+    /// What changed since one last asked.
+    Changes,
 }
 
 /// Every resource.
@@ -58,10 +64,11 @@ pub type Apis = (
     (chats::ChatsApi, events::EventsApi),
     participants::ParticipantsApi,
     (messages::MessagesApi, latest::LatestApi, reactions::ReactionsApi, pins::PinsApi),
+    changes::ChangesApi,
 );
 
-/// Every resource, over one database.
-pub fn all(db: &Db) -> Apis {
+/// Every resource, over one database. `stop` ends the requests that wait.
+pub fn all(db: &Db, stop: &CancellationToken) -> Apis {
     (
         users::UsersApi { db: db.clone() },
         (friends::FriendsApi { db: db.clone() }, blocks::BlocksApi { db: db.clone() }),
@@ -73,5 +80,6 @@ pub fn all(db: &Db) -> Apis {
             reactions::ReactionsApi { db: db.clone() },
             pins::PinsApi { db: db.clone() },
         ),
+        changes::ChangesApi { db: db.clone(), waiting: waiting::WaitingRoom::new(stop.clone()) },
     )
 }

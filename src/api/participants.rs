@@ -7,7 +7,6 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Tag;
@@ -15,9 +14,10 @@ use super::body::Body;
 use super::caller::Caller;
 use super::shapes::EXPECT_READER;
 use super::shapes::chat::Role;
+use super::shapes::participant::Participant;
 use crate::db::Db;
 use crate::error::{ApiError, fault, overtaken};
-use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
+use crate::wire::{Cursor, PAGE_DEFAULT, Page, keyset, moment_key};
 use crate::{page_of, params};
 
 pub struct ParticipantsApi {
@@ -113,24 +113,6 @@ impl ParticipantsApi {
     }
 }
 
-/// Someone in a chat.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-pub struct Participant {
-    /// Who.
-    pub user_id: Uuid,
-    /// What they are called.
-    pub name: String,
-    /// A picture.
-    pub avatar_url: Option<String>,
-    /// What they are in the chat.
-    pub role: Role,
-    /// When they came.
-    pub joined_at: Timestamp,
-    /// The `seq` of the message up to which they have read; 0: nothing yet.
-    pub last_read_seq: i64,
-}
-
 /// What someone is to be in a chat.
 #[derive(Debug, Object, Deserialize)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
@@ -162,19 +144,6 @@ page_of!(
     ParticipantPage,
     Participant
 );
-
-impl From<&Row> for Participant {
-    fn from(row: &Row) -> Self {
-        Self {
-            user_id: row.get("user_id"),
-            name: row.get("name"),
-            avatar_url: row.get("avatar_url"),
-            role: Role::from_text(row.get("role")),
-            joined_at: row.get("joined_at"),
-            last_read_seq: row.get("last_read_seq"),
-        }
-    }
-}
 
 macro_rules! participants {
     ($page:literal, $order:literal) => {

@@ -10,6 +10,7 @@ use poem::web::{CompressionAlgo, CompressionLevel, Html};
 use poem::{Body, Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Middleware, Request, Response, Route, get};
 
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::api::caller::Gate;
@@ -35,8 +36,9 @@ pub fn routes(
     url: &str,
     origins: &[String],
     figures: Figures,
+    stop: &CancellationToken,
 ) -> BoxEndpoint<'static, Response> {
-    let service = api::document::service(api::all(db));
+    let service = api::document::service(api::all(db, stop));
     let document = api::document::document(&service);
     let paths = Paths::of(&document);
     let docs = Html(web::docs(&service.scalar_html(), &service.spec(), &document));

@@ -4,6 +4,7 @@
 
 mod auth;
 mod blocks;
+mod changes;
 mod chats;
 mod check;
 mod cli;

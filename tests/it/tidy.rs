@@ -43,9 +43,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("api", &["db"]),
     // a resource never knows another resource
-    ("api::", &["api", "api::body", "api::caller", "api::shapes", "db", "error", "params", "page_of", "wire"]),
+    ("api::", &["api", "api::body", "api::caller", "api::shapes", "api::waiting", "db", "error", "params", "page_of", "wire"]),
     ("api::caller", &["auth", "db", "error", "params"]),
     ("api::body", &["error"]),
+    ("api::waiting", &[]),
     ("api::document", &["api"]),
     ("api::shapes", &["api::caller", "db", "error", "params", "wire"]),
 ];

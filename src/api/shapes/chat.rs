@@ -105,6 +105,17 @@ impl ChatType {
             Self::ApprovedGroup => "approved_group",
         }
     }
+
+    /// From what the database writes.
+    pub fn from_text(text: &str) -> Self {
+        match text {
+            "direct" => Self::Direct,
+            "room" => Self::Room,
+            "event_authors" => Self::EventAuthors,
+            "approved_group" => Self::ApprovedGroup,
+            _ => Self::Group,
+        }
+    }
 }
 
 /// Who may find and join a chat.
@@ -127,6 +138,15 @@ impl Visibility {
             Self::Private => "private",
             Self::Unlisted => "unlisted",
             Self::Public => "public",
+        }
+    }
+
+    /// From what the database writes.
+    pub fn from_text(text: &str) -> Self {
+        match text {
+            "public" => Self::Public,
+            "unlisted" => Self::Unlisted,
+            _ => Self::Private,
         }
     }
 }
@@ -184,18 +204,8 @@ impl TryFrom<&Row> for Chat {
         Ok(Self {
             id: row.get("id"),
             uid: row.get("uid"),
-            kind: match row.get("type") {
-                "direct" => ChatType::Direct,
-                "room" => ChatType::Room,
-                "event_authors" => ChatType::EventAuthors,
-                "approved_group" => ChatType::ApprovedGroup,
-                _ => ChatType::Group,
-            },
-            visibility: match row.get("visibility") {
-                "public" => Visibility::Public,
-                "unlisted" => Visibility::Unlisted,
-                _ => Visibility::Private,
-            },
+            kind: ChatType::from_text(row.get("type")),
+            visibility: Visibility::from_text(row.get("visibility")),
             event_id: row.get("event_id"),
             name: row.get("name"),
             topic: row.get("topic"),

@@ -157,12 +157,12 @@ macro_rules! sent_message {
     };
 }
 
-/// Rows of `chat.messages` as `m` with all that is shown of them: the senders' names, looked up once for all; what they answer;
-/// the asker's reactions, looked for only where the message counts any.
-macro_rules! described_messages {
-    ($rows:expr, $names:literal, $order:expr) => {
+/// What is shown of rows of `chat.messages` as `m`, as parts of a WITH: `page`, the rows with what they answer; `names`, what people are
+/// called.
+macro_rules! described {
+    ($rows:expr, $names:expr) => {
         concat!(
-            "with chosen as materialized (",
+            "chosen as materialized (",
             $rows,
             "), page as materialized (
   select ",
@@ -176,14 +176,36 @@ macro_rules! described_messages {
     limit 1) q on true
 ), names as materialized (",
             $names,
-            ")
-select ",
+            ")"
+        )
+    };
+}
+
+/// The fields of a [`Message`], from `page` as `m`, `names` as `n` and `o` for what it answers. The asker's reactions are looked for only
+/// where the message counts any.
+macro_rules! message_fields {
+    () => {
+        concat!(
             $crate::api::shapes::message::message_columns!(),
             ", m.quoted_seq, m.quoted_sender_id, m.quoted_text, n.display_name as sender_name, o.display_name as quoted_sender_name,
   case when m.reactions is not null then
     array(select r.emoji
           from chat.reactions r
-          where r.chat_id = m.chat_id and r.message_id = m.id and r.user_id = (select chat.uid())) end as my_reactions
+          where r.chat_id = m.chat_id and r.message_id = m.id and r.user_id = (select chat.uid())) end as my_reactions"
+        )
+    };
+}
+
+/// Rows of `chat.messages` as `m` with all that is shown of them.
+macro_rules! described_messages {
+    ($rows:expr, $names:expr, $order:expr) => {
+        concat!(
+            "with ",
+            $crate::api::shapes::message::described!($rows, $names),
+            "
+select ",
+            $crate::api::shapes::message::message_fields!(),
+            "
 from page m
 left join names n on n.chat_id = m.chat_id and n.user_id = m.sender_id
 left join names o on o.chat_id = m.chat_id and o.user_id = m.quoted_sender_id
@@ -222,7 +244,9 @@ macro_rules! messages_of_chats {
         )
     };
 }
-pub(crate) use {described_messages, message_columns, messages_of_chat, messages_of_chats, sent_message};
+pub(crate) use {
+    described, described_messages, message_columns, message_fields, messages_of_chat, messages_of_chats, sent_message,
+};
 
 /// One message: `$2` of the chat `$1`.
 pub const ONE: &str =

@@ -1,0 +1,120 @@
+-- Changes: told to who reads a chat, as keys whose rows they read themselves.
+begin isolation level read committed;
+select plan(18);
+set local client_min_messages = warning;
+
+-- Helpers, gone with the rollback. Every id is the md5 of a word: pg_temp.id('alice').
+do $$
+declare
+  part name;
+begin
+  -- a login that is no superuser is given the roles it plays, until the rollback
+  foreach part in array array['anon', 'authenticated', 'service_role', 'chat_auditor', 'chat_relay', 'chat_api', 'chat_owner']::name[] loop
+    perform set_config('role', 'none', true);
+    begin
+      perform set_config('role', part, true);
+    exception when insufficient_privilege then
+      execute format('grant %I to %I', part, session_user);
+    end;
+  end loop;
+  perform set_config('role', 'none', true);
+end
+$$;
+create function pg_temp.id(_word text) returns uuid language sql immutable as 'select md5(_word)::uuid';
+create function pg_temp.become(_who text) returns void language sql as $$
+  -- a role speaks for itself; any other word is a person, and adam is an admin
+  select set_config('role', case when r.is_role then _who else 'authenticated' end, true),
+         set_config('request.jwt.claims', case
+           when r.is_role then json_build_object('role', _who)
+           when _who = 'adam' then json_build_object('sub', pg_temp.id(_who), 'name', initcap(_who), 'app_metadata', json_build_object('role', 'admin'))
+           else json_build_object('sub', pg_temp.id(_who), 'name', initcap(_who)) end::text, true)
+  from (select _who in ('anon', 'service_role', 'chat_auditor', 'chat_relay', 'chat_api', 'chat_owner')) r (is_role)
+$$;
+create function pg_temp.outcome(_sql text, _keep boolean) returns text language plpgsql as $$
+declare
+  n bigint;
+  broken text;
+begin
+  execute _sql;
+  get diagnostics n = row_count;
+  if not _keep then
+    raise exception using errcode = 'TT000';
+  end if;
+  return n || ' rows';
+exception when others then
+  get stacked diagnostics broken = constraint_name;
+  return case when sqlstate = 'TT000' then n || ' rows' else concat_ws(' ', sqlstate, nullif(broken, '')) end;
+end
+$$;
+create function pg_temp.refused(_sql text, _state text, _rule text, _says text) returns text language sql as $$
+  -- refused with this state and in the name of this rule; 42501 is Postgres' own and names none
+  select is(pg_temp.outcome(_sql, false),
+            case when _state = '42501' then _state
+                 else _state || ' ' || coalesce((select r.name from chat.rules r where r.number = _rule), 'a rule that does not exist') end,
+            _rule || ': ' || _says)
+$$;
+create function pg_temp.does(_sql text, _rows integer, _rule text, _says text) returns text language sql as
+  $$ select is(pg_temp.outcome(_sql, true), _rows || ' rows', _rule || ': ' || _says) $$;
+create function pg_temp.sees(_sql text, _what text, _rule text, _says text) returns text language plpgsql as $$
+declare
+  seen text;
+begin
+  execute format('select coalesce(string_agg(t.x::text, '', '' order by t.x::text collate "C"), ''nothing'') from (%s) t (x)', _sql) into seen;
+  return is(seen, _what, _rule || ': ' || _says);
+exception when others then
+  return is(sqlstate || ' ' || sqlerrm, _what, _rule || ': ' || _says);
+end
+$$;
+
+select pg_temp.become(w.who), chat.introduce_me() from unnest(array['alice', 'bob', 'carol', 'mallory', 'adam']) w (who);
+select pg_temp.become('adam');
+select chat.create_room('square', 'public', null, pg_temp.id('square'));
+insert into chat.messages (chat_id, id, text) values (pg_temp.id('square'), pg_temp.id('s1'), 'welcome');
+select pg_temp.become('alice');
+select chat.create_group('walk', array[pg_temp.id('bob'), pg_temp.id('carol')], pg_temp.id('walk'));
+insert into chat.messages (chat_id, id, text) values (pg_temp.id('walk'), pg_temp.id('a1'), 'hello'), (pg_temp.id('walk'), pg_temp.id('a2'), 'oops');
+select chat.delete_message(pg_temp.id('walk'), pg_temp.id('a2'));
+
+-- one chat -----------------------------------------------------------------------------------------------------
+
+select pg_temp.become('bob');
+select results_eq($$select rev, what, is_new from chat.changes(pg_temp.id('walk'), 4)$$,
+  $$values (7::bigint, 'head', false), (5::bigint, 'message', true), (6::bigint, 'message', true)$$, 'changes.1: a member is told the head, and the keys of what is new since');
+select results_eq($$select rev, what, is_new from chat.changes(pg_temp.id('walk'), 6)$$,
+  $$values (7::bigint, 'head', false), (7::bigint, 'message', false)$$, 'changes.1: … and of what was changed');
+select pg_temp.sees($$select count(*) from chat.changes(pg_temp.id('walk'), 6) c join chat.messages m on m.chat_id = c.chat_id and m.id = c.row_id$$, '0', 'changes.1', 'what is deleted is a key without a row');
+select pg_temp.sees($$select what || ' ' || rev from chat.changes(pg_temp.id('walk'), 8)$$, 'reset 7', 'changes.1', 'a rev that has not come yet is of another time');
+select pg_temp.sees($$select what || ' ' || rev from chat.changes(pg_temp.id('walk'), 4, 1)$$, 'head 7, message 5', 'changes.1', 'no more keys than asked for');
+select pg_temp.become('mallory');
+select pg_temp.refused($$select chat.changes(pg_temp.id('walk'), 0)$$, 'PT403', 'chats.1', 'a stranger is told nothing');
+select pg_temp.refused($$select chat.changes(pg_temp.id('nothing'), 0)$$, 'PT404', 'chats.2', 'nor is anybody of a chat that does not exist');
+select pg_temp.sees($$select count(*) from chat.changes(pg_temp.id('square'), 0) where what = 'message'$$, '1', 'changes.1', 'who reads a public room is told of it');
+select pg_temp.refused($$select chat_private.changed(pg_temp.id('walk'), 0, 0, 10)$$, '42501', 'changes.1', 'nobody asks behind the door');
+select pg_temp.become('anon');
+select pg_temp.refused($$select chat.changes(pg_temp.id('square'), 0)$$, 'PT403', 'chats.1', 'anon is told when the settings say so');
+select pg_temp.become('service_role');
+select pg_temp.sees($$select count(*) from chat.changes(pg_temp.id('walk'), 0) c join chat.messages m on m.chat_id = c.chat_id and m.id = c.row_id$$, '2', 'staff.2', 'the host sees what is deleted as well');
+
+-- all of one's chats -------------------------------------------------------------------------------------------
+-- One transaction sees its own changes as not yet there, so a position from here on knows of none of them.
+
+select pg_temp.become('bob');
+select pg_temp.sees($$select what || ' ' || (chat_id is not distinct from pg_temp.id('walk')) from chat.sync()$$, 'end false, entered true', 'changes.1', 'from the start every chat is entered');
+select pg_temp.become('mallory');
+select pg_temp.sees($$select what from chat.sync()$$, 'end', 'changes.1', 'who is in none enters none');
+select pg_temp.sees($$select what from chat.sync('0123456789abcdef', '1:1:')$$, 'end, reset', 'changes.1', 'a position of another life starts afresh');
+select pg_temp.become('anon');
+select pg_temp.refused($$select chat.sync()$$, '42501', 'changes.1', 'anon has no chats');
+select pg_temp.become('chat_relay');
+select pg_temp.refused($$select chat.changes(pg_temp.id('walk'), 0)$$, '42501', 'changes.1', 'the relay asks for nothing as a person');
+
+-- tombstones of participations stay ------------------------------------------------------------------------------
+
+select pg_temp.become('chat_owner');
+delete from chat.participants where user_id = pg_temp.id('carol');
+insert into chat.tombstones (chat_id, rev, kind, row_id) values (pg_temp.id('walk'), 100, 'message', pg_temp.id('old'));
+select pg_temp.does($$delete from chat.tombstones$$, 1, 'tombstones.3', 'those of messages are purged');
+select pg_temp.sees($$select kind from chat.tombstones where chat_id = pg_temp.id('walk')$$, 'participant, reset', 'tombstones.3', '… those of participations stay');
+
+select * from finish();
+rollback;

@@ -1,0 +1,8 @@
+//! Changes: of one chat, and of all of one's chats.
+
+mod away;
+mod device;
+mod histories;
+mod one_chat;
+mod sync;
+mod waiting;

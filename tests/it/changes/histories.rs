@@ -1,0 +1,124 @@
+//! Random histories: whatever happens and whenever it asks, a device ends with what it would get from scratch.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::device::Device;
+use crate::support::random::{Random, longer, seed};
+use crate::support::{Answer, Person, TestServer};
+
+const HISTORIES: u64 = 12;
+const MOMENTS: usize = 90;
+
+/// One of the people does something, or tries to: what is refused changes nothing.
+async fn something_happens(random: &mut Random, server: &TestServer, people: &[Person], chats: &mut Vec<Uuid>) {
+    let who = random.pick(people).clone();
+    let whom = random.pick(people).clone();
+    let chat = *random.pick(chats);
+    let here = format!("/chats/{chat}");
+    let message = {
+        let said = who.get(&format!("{here}/messages?limit=20")).await;
+        let said = if said.status == 200 { said.data().clone() } else { Vec::new() };
+        if said.is_empty() { Uuid::nil().to_string() } else { random.pick(&said)["id"].as_str().expect("an id").to_owned() }
+    };
+    let there = format!("{here}/messages/{message}");
+    let role = *random.pick(&["member", "moderator", "owner"]);
+    let n = random.next();
+    let statement = |statement: String| async move {
+        server.database.db_owner().await.batch_execute(&statement).await.expect("the DBA may");
+    };
+    let answer: Option<Answer> = match random.below(100) {
+        0..35 => Some(who.tries(chat, &format!("message {n}")).await),
+        35..45 => Some(who.patch(&there, json!({ "text": format!("edited {n}") })).await),
+        45..53 => Some(who.delete(&there).await),
+        53..60 => Some(who.put(&format!("{there}/reactions/{}", random.pick(&["a", "b"])), json!({})).await),
+        60..63 => Some(who.delete(&format!("{there}/reactions/a")).await),
+        63..66 => Some(who.put(&format!("{there}/pin"), json!({})).await),
+        66..74 => Some(who.adds(chat, &whom, role).await),
+        74..79 => Some(who.delete(&format!("{here}/participants/{}", whom.id)).await),
+        79..84 => Some(who.delete(&here).await),
+        84..87 => Some(who.patch(&here, json!({ "name": format!("name {n}") })).await),
+        87..92 => {
+            let body =
+                json!({ "type": "group", "name": "another", "participantIds": people.iter().map(|p| p.id).collect::<Vec<_>>() });
+            chats.push(who.post("/chats", body).await.expect_status(201).id());
+            None
+        }
+        92..93 => Some(who.delete(&format!("{here}?scope=everyone")).await),
+        93..95 => {
+            statement(format!("delete from chat.messages where id = '{message}'")).await;
+            None
+        }
+        95..96 => {
+            statement(format!("delete from chat.participants where chat_id = '{chat}' and user_id = '{}'", whom.id)).await;
+            None
+        }
+        96..97 => {
+            statement(format!("delete from chat.chats where id = '{chat}'")).await;
+            None
+        }
+        97..98 => {
+            statement(format!("delete from chat.tombstones where chat_id = '{chat}'")).await;
+            None
+        }
+        _ => {
+            let history = random.pick(&["all", "since_join"]);
+            statement(format!("update chat.settings set history = '{history}'")).await;
+            None
+        }
+    };
+    if let Some(answer) = answer {
+        assert!(answer.status < 500, "{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_device_ends_with_what_it_would_get_from_scratch() {
+    let first = seed();
+    for history in 0..HISTORIES * longer() {
+        let mut random = Random::new(first.wrapping_add(history));
+        let server = TestServer::start().await;
+        let mut people = Vec::new();
+        for name in ["alice", "bob", "carol", "dave"] {
+            people.push(server.person(name).await);
+        }
+        let others: Vec<&Person> = people[1..].iter().collect();
+        let mut chats = vec![people[0].group_with(&others).await, people[0].room("a room", "unlisted").await];
+        let mut devices: Vec<Device> = people.iter().map(Device::of).collect();
+        for _ in 0..MOMENTS {
+            if random.chance(75) {
+                something_happens(&mut random, &server, &people, &mut chats).await;
+            } else {
+                // one answer, whole or cut short
+                let limit = usize::try_from(random.below(12) + 1).expect("small");
+                let n = usize::try_from(random.below(4)).expect("small");
+                devices[n].ask(limit).await;
+            }
+        }
+        for device in &mut devices {
+            device.catch_up(7).await;
+            let differences = differences(device, &Device::from_scratch(&device.person).await);
+            assert!(differences.is_empty(), "history {history}, {}:\n{}", device.person.name, differences.join("\n"));
+        }
+    }
+}
+
+/// What one device has otherwise than another, line by line.
+fn differences(device: &Device, other: &Device) -> Vec<String> {
+    let lines = |device: &Device| -> BTreeSet<String> {
+        let chats = device.chats.iter();
+        chats
+            .flat_map(|(id, kept)| {
+                let messages = kept.messages.values().map(Value::to_string);
+                let people = kept.roles.iter().map(|(who, role)| format!("{who} is {role}"));
+                let all: Vec<String> = messages.chain(people).chain([format!("is called {}", kept.name)]).collect();
+                all.into_iter().map(move |what| format!("{id}: {what}"))
+            })
+            .collect()
+    };
+    let (has, should) = (lines(device), lines(other));
+    let wrong = has.difference(&should).map(|line| format!("has {line}"));
+    wrong.chain(should.difference(&has).map(|line| format!("has not {line}"))).collect()
+}
