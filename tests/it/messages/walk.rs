@@ -168,6 +168,18 @@ async fn what_existed_throughout_a_walk_is_seen_exactly_once_whatever_others_do(
         }
         gone.len()
     }));
+    let (session, undecided) = (server.database.db_as(bob.id).await, Arc::clone(&stop));
+    others.push(tokio::spawn(async move {
+        let mut rounds = 0;
+        while !undecided.load(Ordering::Relaxed) {
+            let said = format!("insert into chat.messages (chat_id, text) values ('{chat}', 'never said {rounds}')");
+            let edited =
+                format!("update chat.messages set text = 'never edited' where chat_id = '{chat}' and sender_id = chat.uid()");
+            session.batch_execute(&format!("begin; {said}; {edited}; rollback")).await.expect("undone");
+            rounds += 1;
+        }
+        rounds
+    }));
     // carol is a member: what is deleted she does not see
     for limit in [1, 3, 10] {
         for items in [carol.walks(&list, limit).await, carol.walks_back_to(&list, limit, &kept[kept.len() - 1]).await] {
@@ -182,6 +194,7 @@ async fn what_existed_throughout_a_walk_is_seen_exactly_once_whatever_others_do(
             assert!(times.values().all(|count| *count == 1), "nothing is seen twice");
             let seqs: Vec<i64> = items.iter().map(|item| item["seq"].as_i64().expect("a seq")).collect();
             assert!(seqs.is_sorted_by(|a, b| a > b), "newest first throughout");
+            assert!(each(&items, "text").iter().all(|text| !text.starts_with("never")), "what was undone is not seen");
         }
     }
     stop.store(true, Ordering::Relaxed);
