@@ -13,6 +13,7 @@ use super::Tag;
 use super::caller::Caller;
 use super::shapes::change::{Change, changes};
 use super::shapes::chat::{Chat, described_chats};
+use super::shapes::message::complete;
 use super::waiting::WaitingRoom;
 use crate::db::{Db, DbError};
 use crate::error::ApiError;
@@ -59,8 +60,10 @@ impl ChangesApi {
         loop {
             let params = params![chat_id.0, since, i64::from(limit), epoch.0.clone()];
             let rows = self.db.read(&caller, CHANGES, params).await?;
-            let changes = ChatChanges::read(&rows, limit)?;
+            let mut changes = ChatChanges::read(&rows, limit)?;
             if changes.reset || changes.next_since > since || !wait.goes_on().await {
+                complete(&self.db, &caller, changes.data.iter_mut().filter_map(|change| change.message.as_mut()).collect())
+                    .await?;
                 return Ok(Json(changes));
             }
         }
@@ -99,6 +102,7 @@ impl ChangesApi {
                     let rows = self.db.read(&caller, ENTERED, params![entered]).await?;
                     sync.entered = rows.iter().map(Chat::try_from).collect::<Result<_, _>>()?;
                 }
+                complete(&self.db, &caller, sync.data.iter_mut().filter_map(|change| change.message.as_mut()).collect()).await?;
                 return Ok(Json(sync));
             }
         }

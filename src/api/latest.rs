@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Tag;
 use super::caller::Caller;
-use super::shapes::message::{Message, message_columns, messages_of_chats};
+use super::shapes::message::{Message, message_columns, messages_of_chats, read_messages};
 use crate::db::Db;
 use crate::error::{ApiError, invalid};
 use crate::params;
@@ -50,8 +50,7 @@ impl LatestApi {
         }
         let rows = self.db.read(&caller, LATEST, params![asked.clone(), i64::from(limit)]).await?;
         let mut data: HashMap<String, Vec<Message>> = HashMap::new();
-        for row in &rows {
-            let message = Message::try_from(row)?;
+        for message in read_messages(&self.db, &caller, &rows).await? {
             data.entry(message.chat_id.to_string()).or_default().push(message);
         }
         let mut silent: Vec<Uuid> = asked.into_iter().filter(|id| !data.contains_key(&id.to_string())).collect();

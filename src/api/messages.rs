@@ -14,7 +14,7 @@ use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
 use super::shapes::EXPECT_READER;
-use super::shapes::message::{EXPECT_MESSAGE, Message, message_columns, messages_of_chat, read_message, sent_message};
+use super::shapes::message::{EXPECT_MESSAGE, Message, message_columns, messages_of_chat, read_message, read_messages};
 use crate::db::Db;
 use crate::error::{ApiError, invalid, overtaken};
 use crate::wire::{BadCursor, Cursor, Direction, PAGE_DEFAULT, Page};
@@ -58,7 +58,7 @@ impl MessagesApi {
         if rows.is_empty() {
             self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
         }
-        let messages = rows.iter().map(Message::try_from).collect::<Result<Vec<_>, _>>()?;
+        let messages = read_messages(&self.db, &caller, &rows).await?;
         Ok(Json(Page::cut(messages, limit, cursor.as_ref(), position).into()))
     }
 
@@ -79,19 +79,14 @@ impl MessagesApi {
         let mentions = mentions.unwrap_or_default();
         let params = params![chat_id.0, id, text, mentions, reply_to_id, attachment_url];
         let rows = self.db.write_to(chat_id.0, &caller, SEND, params).await?;
-        if let Some(row) = rows.first() {
+        if let Some(message) = read_messages(&self.db, &caller, &rows).await?.pop() {
             let location = format!("/chats/{}/messages/{id}", chat_id.0);
-            let message = match reply_to_id {
-                None => row.try_into()?,
-                // with what it answers
-                Some(_) => read_message(&self.db, &caller, chat_id.0, id).await?,
-            };
             return Ok(SendMessage::Sent(Json(message), location));
         }
         // the id names a message already: the caller's own is the answer, any other a conflict
         let rows = self.db.read(&caller, ONE_OF_MINE, params![chat_id.0, id]).await?;
-        if let Some(row) = rows.first() {
-            return Ok(SendMessage::There(Json(row.try_into()?)));
+        if let Some(message) = read_messages(&self.db, &caller, &rows).await?.pop() {
+            return Ok(SendMessage::There(Json(message)));
         }
         self.db.read(&caller, EXPECT_FREE_ID, params![chat_id.0, id]).await?;
         Err(overtaken())
@@ -159,7 +154,7 @@ impl MessagesApi {
         if rows.is_empty() {
             self.db.read(caller, EXPECT_MESSAGE, params![chat, message]).await?;
         }
-        let mut messages = rows.iter().map(Message::try_from).collect::<Result<Vec<_>, _>>()?;
+        let mut messages = read_messages(&self.db, caller, &rows).await?;
         let place = messages.iter().position(|m| m.id == message).unwrap_or_default();
         let more = messages.len() - place > older as usize;
         if more {
@@ -289,8 +284,7 @@ values ($1, $2, $3, $4, $5, $6)
 on conflict (chat_id, id) do nothing
 returning ",
     message_columns!(),
-    ", ",
-    sent_message!()
+    ", (select u.display_name from chat.users u where u.id = (select chat.uid())) as sender_name"
 );
 
 const EDIT: &str = "

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Tag;
 use super::caller::Caller;
 use super::shapes::EXPECT_READER;
-use super::shapes::message::{Message, message_columns, messages_of_chat, read_message};
+use super::shapes::message::{Message, message_columns, messages_of_chat, read_message, read_messages};
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, keyset, moment_key};
@@ -45,7 +45,7 @@ impl PinsApi {
         if rows.is_empty() {
             self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
         }
-        let messages = rows.iter().map(Message::try_from).collect::<Result<Vec<_>, _>>()?;
+        let messages = read_messages(&self.db, &caller, &rows).await?;
         let page = Page::cut(messages, limit, cursor.as_ref(), |m| moment_key("pins", m.pinned_at.unwrap_or(m.created_at), m.id));
         Ok(Json(page.into()))
     }

@@ -156,32 +156,25 @@ macro_rules! changes {
             "with keys as materialized (",
             $keys,
             "), ",
-            $crate::api::shapes::message::described!(
-                concat!(
-                    "
+            "page as materialized (
   select ",
-                    $crate::api::shapes::message::message_columns!(),
-                    "
+            $crate::api::shapes::message::message_columns!(),
+            "
   from keys k
   join chat.messages m on m.chat_id = k.chat_id and m.id = k.row_id
-  where k.what = 'message'"
-                ),
-                "
+  where k.what = 'message'
+), names as materialized (
   select p.chat_id, p.user_id, p.display_name, p.avatar_url
   from (select array_agg(g.chat_id) as chats, array_agg(g.user_id) as users
         from (select g.chat_id, g.sender_id as user_id from page g
               union
-              select g.chat_id, g.quoted_sender_id from page g where g.quoted_sender_id is not null
-              union
               select k.chat_id, k.row_id from keys k where k.what = 'participant') g) g
-  cross join chat.names(g.chats, g.users) p"
-            ),
-            "
+  cross join chat.names(g.chats, g.users) p)
 select
   k.chat_id as at_chat_id, k.rev as at_rev, k.what, k.row_id, k.is_new, k.head_rev, k.epoch, k.next_position,
   ",
-            $crate::api::shapes::message::message_fields!(),
-            ",
+            $crate::api::shapes::message::message_columns!(),
+            ", n.display_name as sender_name,
   p.left_at is null and p.role is not null and i.display_name is not null as is_in, p.role as participant_role,
   p.joined_at as participant_joined_at, i.display_name as participant_name, i.avatar_url as participant_avatar_url,
   coalesce(r.seq, 0) as participant_last_read_seq,
@@ -190,7 +183,6 @@ select
 from keys k
 left join page m on k.what = 'message' and m.chat_id = k.chat_id and m.id = k.row_id
 left join names n on n.chat_id = m.chat_id and n.user_id = m.sender_id
-left join names o on o.chat_id = m.chat_id and o.user_id = m.quoted_sender_id
 left join chat.participants p on k.what = 'participant' and p.chat_id = k.chat_id and p.user_id = k.row_id
 left join names i on i.chat_id = p.chat_id and i.user_id = p.user_id
 left join chat.read_markers r on r.chat_id = p.chat_id and r.user_id = p.user_id

@@ -96,8 +96,6 @@ impl TryFrom<&Row> for Message {
     type Error = DbError;
 
     fn try_from(row: &Row) -> Result<Self, DbError> {
-        let quoted_seq: Option<i64> = row.get("quoted_seq");
-        let quoted_id: Option<Uuid> = row.get("reply_to_id");
         Ok(Self {
             id: row.get("id"),
             chat_id: row.get("chat_id"),
@@ -111,14 +109,8 @@ impl TryFrom<&Row> for Message {
             sender_id: row.get("sender_id"),
             sender_name: row.get("sender_name"),
             text: row.get("text"),
-            reply_to_id: quoted_id,
-            reply_to: quoted_id.zip(quoted_seq).map(|(id, seq)| QuotedMessage {
-                id,
-                seq,
-                sender_id: row.get("quoted_sender_id"),
-                sender_name: row.get("quoted_sender_name"),
-                text: row.get("quoted_text"),
-            }),
+            reply_to_id: row.get("reply_to_id"),
+            reply_to: None,
             attachment_url: row.get("attachment_url"),
             mentions: row.get("mentions"),
             reactions: reactions(row)?,
@@ -130,18 +122,25 @@ impl TryFrom<&Row> for Message {
     }
 }
 
-/// The reactions that the message counts, and which of them are the caller's.
+/// The reactions that the message counts.
 fn reactions(row: &Row) -> Result<Vec<Reaction>, DbError> {
     let Some(counted): Option<serde_json::Value> = row.get("reactions") else { return Ok(Vec::new()) };
-    let mut reactions: Vec<Reaction> = serde_json::from_value(counted).map_err(|error| DbError::Fault(error.to_string()))?;
-    let mine: Vec<String> = row.get::<_, Option<_>>("my_reactions").unwrap_or_default();
-    for reaction in &mut reactions {
-        reaction.mine = mine.contains(&reaction.emoji);
-    }
-    Ok(reactions)
+    serde_json::from_value(counted).map_err(|error| DbError::Fault(error.to_string()))
 }
 
-/// The columns of `chat.messages` as `m` that make a [`Message`], but for what [`described_messages`] adds.
+impl From<&Row> for QuotedMessage {
+    fn from(row: &Row) -> Self {
+        Self {
+            id: row.get("id"),
+            seq: row.get("seq"),
+            sender_id: row.get("sender_id"),
+            sender_name: row.get("sender_name"),
+            text: row.get("text"),
+        }
+    }
+}
+
+/// The columns of `chat.messages` as `m` that make a [`Message`], but for the sender's name and what [`complete`] adds.
 macro_rules! message_columns {
     () => {
         "m.id, m.chat_id, m.seq, m.rev, m.kind, m.sender_id, m.text, m.reply_to_id, m.attachment_url, m.mentions, m.reactions, \
@@ -149,66 +148,20 @@ macro_rules! message_columns {
     };
 }
 
-/// What a [`Message`] has besides, of a message just sent that answers none.
-macro_rules! sent_message {
-    () => {
-        "(select u.display_name from chat.users u where u.id = (select chat.uid())) as sender_name, \
-         null::bigint as quoted_seq, null::text[] as my_reactions"
-    };
-}
-
-/// What is shown of rows of `chat.messages` as `m`, as parts of a WITH: `page`, the rows with what they answer; `names`, what people are
-/// called.
-macro_rules! described {
-    ($rows:expr, $names:expr) => {
-        concat!(
-            "chosen as materialized (",
-            $rows,
-            "), page as materialized (
-  select ",
-            $crate::api::shapes::message::message_columns!(),
-            ", q.seq as quoted_seq, q.sender_id as quoted_sender_id, q.text as quoted_text
-  from chosen m
-  left join lateral (
-    select g.seq, g.sender_id, left(g.text, 200) as text
-    from chat.messages g
-    where g.chat_id = m.chat_id and g.id = m.reply_to_id and g.deleted_at is null
-    limit 1) q on true
-), names as materialized (",
-            $names,
-            ")"
-        )
-    };
-}
-
-/// The fields of a [`Message`], from `page` as `m`, `names` as `n` and `o` for what it answers. The asker's reactions are looked for only
-/// where the message counts any.
-macro_rules! message_fields {
-    () => {
-        concat!(
-            $crate::api::shapes::message::message_columns!(),
-            ", m.quoted_seq, m.quoted_sender_id, m.quoted_text, n.display_name as sender_name, o.display_name as quoted_sender_name,
-  case when m.reactions is not null then
-    array(select r.emoji
-          from chat.reactions r
-          where r.chat_id = m.chat_id and r.message_id = m.id and r.user_id = (select chat.uid())) end as my_reactions"
-        )
-    };
-}
-
-/// Rows of `chat.messages` as `m` with all that is shown of them.
-macro_rules! described_messages {
+/// Rows of `chat.messages` as `m` with the senders' names, looked up once for all.
+macro_rules! named_messages {
     ($rows:expr, $names:expr, $order:expr) => {
         concat!(
-            "with ",
-            $crate::api::shapes::message::described!($rows, $names),
-            "
+            "with page as materialized (",
+            $rows,
+            ")
 select ",
-            $crate::api::shapes::message::message_fields!(),
-            "
+            $crate::api::shapes::message::message_columns!(),
+            ", n.display_name as sender_name
 from page m
-left join names n on n.chat_id = m.chat_id and n.user_id = m.sender_id
-left join names o on o.chat_id = m.chat_id and o.user_id = m.quoted_sender_id
+left join ",
+            $names,
+            "
 ",
             $order
         )
@@ -218,11 +171,9 @@ left join names o on o.chat_id = m.chat_id and o.user_id = m.quoted_sender_id
 /// Rows of one chat, `$1`, in the order of the conversation or against it.
 macro_rules! messages_of_chat {
     ($rows:expr, $order:expr) => {
-        $crate::api::shapes::message::described_messages!(
+        $crate::api::shapes::message::named_messages!(
             $rows,
-            "
-  select $1::uuid as chat_id, p.user_id, p.display_name
-  from chat.people($1, array(select g.sender_id from page g union select g.quoted_sender_id from page g)) p",
+            "chat.people($1, array(select distinct g.sender_id from page g)) n on n.user_id = m.sender_id",
             $order
         )
     };
@@ -231,22 +182,70 @@ macro_rules! messages_of_chat {
 /// Rows of many chats.
 macro_rules! messages_of_chats {
     ($rows:expr, $order:expr) => {
-        $crate::api::shapes::message::described_messages!(
+        $crate::api::shapes::message::named_messages!(
             $rows,
-            "
-  select p.chat_id, p.user_id, p.display_name
-  from (select array_agg(g.chat_id) as chats, array_agg(g.user_id) as users
-        from (select g.chat_id, g.sender_id as user_id from page g
-              union
-              select g.chat_id, g.quoted_sender_id from page g where g.quoted_sender_id is not null) g) g
-  cross join chat.names(g.chats, g.users) p",
+            "chat.names(array(select g.chat_id from page g), array(select g.sender_id from page g)) n \
+             on n.chat_id = m.chat_id and n.user_id = m.sender_id",
             $order
         )
     };
 }
-pub(crate) use {
-    described, described_messages, message_columns, message_fields, messages_of_chat, messages_of_chats, sent_message,
-};
+pub(crate) use {message_columns, messages_of_chat, messages_of_chats, named_messages};
+
+/// Reads messages as the caller sees them: the rows, and what not every message has, asked for only where one has it, that is what it
+/// answers and which reactions are the caller's. Both are read after the rows, each as it is then.
+///
+/// # Errors
+/// When a row is not what the statement promised, or the database gives no answer.
+pub async fn read_messages(db: &Db, caller: &Caller, rows: &[Row]) -> Result<Vec<Message>, DbError> {
+    let mut messages = rows.iter().map(Message::try_from).collect::<Result<Vec<_>, _>>()?;
+    complete(db, caller, messages.iter_mut().collect()).await?;
+    Ok(messages)
+}
+
+/// Adds to messages what they answer and which reactions are the caller's.
+///
+/// # Errors
+/// When the database gives no answer.
+pub async fn complete(db: &Db, caller: &Caller, mut messages: Vec<&mut Message>) -> Result<(), DbError> {
+    let replies = messages.iter().filter_map(|m| Some((m.chat_id, m.reply_to_id?)));
+    let (chats, ids): (Vec<Uuid>, Vec<Uuid>) = replies.unzip();
+    if !ids.is_empty() {
+        for row in db.read(caller, QUOTED, params![chats, ids]).await? {
+            let (chat, id): (Uuid, Uuid) = (row.get("chat_id"), row.get("id"));
+            for message in messages.iter_mut().filter(|m| m.chat_id == chat && m.reply_to_id == Some(id)) {
+                message.reply_to = Some(QuotedMessage::from(&row));
+            }
+        }
+    }
+    let reacted = messages.iter().filter(|m| !m.reactions.is_empty()).map(|m| (m.chat_id, m.id));
+    let (chats, ids): (Vec<Uuid>, Vec<Uuid>) = reacted.unzip();
+    if !ids.is_empty() {
+        for row in db.read(caller, MINE, params![chats, ids]).await? {
+            let (chat, id, emoji): (Uuid, Uuid, &str) = (row.get("chat_id"), row.get("message_id"), row.get("emoji"));
+            for message in messages.iter_mut().filter(|m| m.chat_id == chat && m.id == id) {
+                message.reactions.iter_mut().filter(|r| r.emoji == emoji).for_each(|r| r.mine = true);
+            }
+        }
+    }
+    Ok(())
+}
+
+const QUOTED: &str = "
+with quoted as materialized (
+  select m.chat_id, m.id, m.seq, m.sender_id, left(m.text, 200) as text
+  from (select distinct i.chat_id, i.id from unnest($1::uuid[], $2::uuid[]) i (chat_id, id)) i
+  join chat.messages m on m.chat_id = i.chat_id and m.id = i.id
+  where m.deleted_at is null)
+select q.chat_id, q.id, q.seq, q.sender_id, q.text, n.display_name as sender_name
+from quoted q
+left join chat.names(array(select g.chat_id from quoted g), array(select g.sender_id from quoted g)) n
+on n.chat_id = q.chat_id and n.user_id = q.sender_id";
+
+const MINE: &str = "
+select r.chat_id, r.message_id, r.emoji
+from unnest($1::uuid[], $2::uuid[]) i (chat_id, id)
+join chat.reactions r on r.chat_id = i.chat_id and r.message_id = i.id and r.user_id = (select chat.uid())";
 
 /// One message: `$2` of the chat `$1`.
 pub const ONE: &str =
@@ -261,8 +260,8 @@ pub const EXPECT_MESSAGE: &str = "select chat.expect_message($1, $2)";
 /// 404 or 403, as the database says, when they don't see it.
 pub async fn read_message(db: &Db, caller: &Caller, chat: Uuid, message: Uuid) -> Result<Message, ApiError> {
     let rows = db.read(caller, ONE, params![chat, message]).await?;
-    if let Some(row) = rows.first() {
-        return Ok(row.try_into()?);
+    if let Some(message) = read_messages(db, caller, &rows).await?.pop() {
+        return Ok(message);
     }
     db.read(caller, EXPECT_MESSAGE, params![chat, message]).await?;
     Err(overtaken())
