@@ -614,9 +614,9 @@ create policy delete_service on chat.messages for delete
 to service_role
 using (true);
 
--- Binds everyone.
+-- Binds everyone who does not import.
 create trigger _100_arrive after insert on chat.messages
-for each row
+for each row when (new.imported_at is null)
 execute function chat_private.message_arrives();
 
 -- Binds everyone.
@@ -640,8 +640,23 @@ for each statement
 execute function chat_private.refuse_truncate();
 
 -- Binds everyone.
+create trigger _200_reseal after delete on chat.messages referencing old table as changed
+for each statement
+execute function chat_private.reseal();
+
+-- Binds everyone.
+create trigger _200_reseal_one after update of text, deleted_at on chat.messages
+for each row when (old.text is distinct from new.text or (old.deleted_at is null) is distinct from (new.deleted_at is null))
+execute function chat_private.reseal_one();
+
+-- Binds everyone who does not import.
+create trigger _200_seal after insert on chat.messages
+for each row when (new.imported_at is null and (new.seq % 32::bigint) = 0)
+execute function chat_private.seal();
+
+-- Binds everyone who does not import.
 create trigger _200_words_inserted before insert on chat.messages
-for each row
+for each row when (new.imported_at is null)
 execute function chat_private.message_words();
 
 -- Binds everyone.
@@ -666,12 +681,12 @@ execute function chat_private.fold_tombstones();
 
 -- Binds those whom RLS does not bind, and the service role.
 create trigger _930_chat_is_there before insert on chat.messages
-for each row when (not row_security_active('chat.messages'::regclass::oid) or current_user = 'service_role'::name)
+for each row when (new.imported_at is null and (not row_security_active('chat.messages'::regclass::oid) or current_user = 'service_role'::name))
 execute function chat_private.chat_is_there();
 
--- Binds everyone.
+-- Binds everyone who does not import.
 create trigger _940_reply before insert on chat.messages
-for each row when (new.reply_to_id is not null)
+for each row when (new.imported_at is null and new.reply_to_id is not null)
 execute function chat_private.reply_rules();
 
 -- Binds those whom RLS binds, the service role apart.
@@ -845,6 +860,24 @@ create table chat_private.migrations (
 
 alter table chat_private.migrations enable row level security;
 
+-- chat_private.search_pages ---------------------------------------------------------------------------------
+-- The words of 64 messages that follow each other in a chat.
+
+create table chat_private.search_pages (
+  chat_id uuid not null,  -- The chat.
+  last_seq bigint not null,  -- The last of its messages.
+  first_seq bigint not null,  -- The first of its messages.
+  oldest timestamp with time zone not null,  -- When the oldest of them was sent; imported ones need not be in order.
+  newest timestamp with time zone not null,  -- When the newest of them was sent.
+  words tsvector not null,  -- Their words, each behind the chat's key.
+  constraint search_pages_pkey primary key (chat_id, last_seq),
+  constraint search_pages_chat_id_fkey foreign key (chat_id) references chat.chats(id) on delete cascade
+);
+-- Which pages of this chat have this word?
+create index search_pages_by_word on chat_private.search_pages using gin (words) with (fastupdate=off);
+
+alter table chat_private.search_pages enable row level security;
+
 -- chat_private.my_blocks ------------------------------------------------------------------------------------
 -- Everyone between whom and the asker stands a block, whoever made it.
 
@@ -981,6 +1014,13 @@ stable
 as …7fd523867442;
 grant execute on function chat.expect_user(uuid) to anon, authenticated, service_role;
 
+-- Imports messages: [{ id, senderId, kind, text, mentions, replyToId, attachmentUrl, createdAt, editedAt }]; only text and createdAt must be there. _read: those in the chat who had nothing to read still have nothing. Idempotent by id.
+create function chat.import_messages(_chat uuid, _messages jsonb, _read boolean default true, out imported integer, out already_there integer, out last_seq bigint) returns record
+language sql
+volatile
+as …e9d3d24b4086;
+grant execute on function chat.import_messages(uuid,jsonb,boolean) to service_role;
+
 -- Makes the user of this token at first sight, and notes that they are active. Idempotent.
 create function chat.introduce_me() returns void
 language sql
@@ -1046,6 +1086,13 @@ volatile
 as …1c87cdd65be0;
 grant execute on function chat.put_event_chat(text,text,text,uuid[]) to service_role;
 
+-- Messages that one reads and that have these words, newest first; from a moment and id on, to older or newer ones.
+create function chat.search(_q text, _chat uuid default null::uuid, _sender uuid default null::uuid, _after timestamp with time zone default null::timestamp with time zone, _before timestamp with time zone default null::timestamp with time zone, _from timestamp with time zone default null::timestamp with time zone, _from_id uuid default null::uuid, _newer boolean default false, _limit integer default 50) returns table(chat_id uuid, id uuid, created_at timestamp with time zone, text text, highlights jsonb)
+language sql
+stable
+as …bc59e81b1d8d;
+grant execute on function chat.search(text,uuid,uuid,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,boolean,integer) to anon, authenticated, service_role;
+
 -- What changed in all of one's chats since a position: chats entered and left, keys of rows, and a last row more or end with the next position.
 create function chat.sync(_epoch text default null::text, _base pg_snapshot default null::pg_snapshot, _target pg_snapshot default null::pg_snapshot, _at uuid default null::uuid, _since bigint default null::bigint, _limit bigint default 200) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, next_position text)
 language sql
@@ -1069,6 +1116,13 @@ language sql
 immutable
 parallel safe
 as …c492faf811d8;
+
+-- The signs that separate words.
+create function chat_private.between_words() returns text
+language sql
+immutable
+parallel safe
+as …9856a5789b4c;
 
 -- blocks.4: a block ends the friendship.
 create function chat_private.block_rules() returns trigger
@@ -1313,12 +1367,29 @@ stable
 set search_path = pg_catalog, pg_temp
 as …64a67513461e;
 
+-- Whether a text has all that is looked for and nothing that is left out.
+create function chat_private.has_terms(_text text, _wanted text[], _unwanted text[]) returns boolean
+language plpgsql
+immutable
+parallel safe
+set search_path = pg_catalog, pg_temp
+as …eee57280876f;
+
 -- The chat's highest rev.
 create function chat_private.head_rev(_chat uuid) returns bigint
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as …195497bffe96;
+
+-- An excerpt of a text around what a search finds in it, in parts: [{ text, hit }].
+create function chat_private.highlights(_text text, _q text) returns jsonb
+language plpgsql
+immutable
+security definer
+set search_path = pg_catalog, pg_temp
+as …5d205df48297;
+grant execute on function chat_private.highlights(text,text) to anon, authenticated, service_role;
 
 -- Takes the chat's lock until the end of the transaction.
 create function chat_private.hold_chat(_chat uuid) returns void
@@ -1333,6 +1404,22 @@ language sql
 volatile
 set search_path = pg_catalog, pg_temp
 as …bc2318a11992;
+
+-- imports.1 to imports.3.
+create function chat_private.import_messages(_chat uuid, _messages jsonb, _read boolean, out imported integer, out already_there integer, out last_seq bigint) returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …1cb57c1660cf;
+grant execute on function chat_private.import_messages(uuid,jsonb,boolean) to service_role;
+
+-- Messages to import, as rows in the order given.
+create function chat_private.import_rows(_messages jsonb) returns table(place bigint, id uuid, sender_id uuid, kind text, text text, mentions uuid[], reply_to_id uuid, attachment_url text, created_at timestamp with time zone, edited_at timestamp with time zone)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …638cbb9af5f8;
 
 -- Makes the user of this token at first sight, and notes that they are active.
 create function chat_private.introduce_me() returns void
@@ -1561,12 +1648,75 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …ce69e7d5401a;
 
+-- Takes the words of messages that are gone out of their pages.
+create function chat_private.reseal() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …5c3de3d9088b;
+
+-- Brings the page of a message up to date.
+create function chat_private.reseal_one() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …ed1bae226bbb;
+
 -- Up to which rev a snapshot holds the chat, or somewhat less.
 create function chat_private.rev_seen(_chat uuid, _snapshot pg_snapshot) returns bigint
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as …a5e7eba3d417;
+
+-- Makes pages, when there is enough for one.
+create function chat_private.seal() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …27bd1bcc0e6b;
+
+-- Makes pages of what came after the last page of a chat.
+create function chat_private.seal_pages(_chat uuid, _page_size integer default 64, _whole boolean default false) returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …d7caf5559830;
+
+-- search.1 to search.4: where to look.
+create function chat_private.search(_q text, _chat uuid, _sender uuid, _after timestamp with time zone, _before timestamp with time zone, _from timestamp with time zone, _from_id uuid, _newer boolean, _limit integer) returns table(chat_id uuid, id uuid, created_at timestamp with time zone)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …9497df3eeaac;
+grant execute on function chat_private.search(text,uuid,uuid,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,boolean,integer) to anon, authenticated, service_role;
+
+-- What stands before the words of a chat in the index.
+create function chat_private.search_key(_chat uuid) returns text
+language sql
+immutable
+parallel safe
+set search_path = pg_catalog, pg_temp
+as …729ea86f0122;
+
+-- The words of the messages from this seq to that.
+create function chat_private.search_page(_chat uuid, _first bigint, _last bigint) returns tsvector
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as …c19cbb475c57;
+
+-- What a search looks for and what it leaves out.
+create function chat_private.search_terms(_q text, out wanted text[], out unwanted text[]) returns record
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as …94eac3c0165f;
 
 -- messages.2, before the lock.
 create function chat_private.sender_is_in() returns trigger
@@ -1590,7 +1740,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …93034c3e38df;
+as …36e913931240;
 
 -- Gives rev and times; participants.9, participants.11.
 create function chat_private.stamp_participant() returns trigger
@@ -1615,3 +1765,19 @@ language sql
 volatile
 as …462ded134bbf;
 grant execute on function chat_private.uuid_v7() to authenticated, service_role;
+
+-- The signs that are words by themselves.
+create function chat_private.word_signs() returns text
+language sql
+immutable
+parallel safe
+as …61598100464b;
+
+-- The words of a text, folded and separated by single blanks.
+create function chat_private.words(_text text) returns text
+language plpgsql
+immutable
+strict
+parallel safe
+set search_path = pg_catalog, pg_temp
+as …8497be0c95cb;

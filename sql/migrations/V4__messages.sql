@@ -189,7 +189,7 @@ call chat_private.cite('policy delete_service on chat.messages', 'staff.1');
 call chat_private.cite('policy select_staff on chat.message_edits', 'staff.2');
 call chat_private.cite('policy select_staff on chat.read_markers', 'staff.2');
 
--- what: seq, rev, sender and times are nobody's to choose ------------------------------------------------------
+-- what: seq, rev, sender and times are nobody's to choose; imported_at, which lets a row past the rules for what is said now, is the owner's
 
 grant select on chat.messages, chat.read_markers to anon;  -- of the markers it sees none: no policy is for it
 grant select on chat.messages, chat.message_edits, chat.read_markers to authenticated, service_role, chat_auditor;
@@ -236,6 +236,7 @@ begin
 end
 $$;
 create trigger _200_words_inserted before insert on chat.messages for each row
+when (new.imported_at is null)
 execute function chat_private.message_words();
 create trigger _200_words_updated before update of text on chat.messages for each row
 execute function chat_private.message_words();
@@ -255,7 +256,7 @@ begin
 end
 $$;
 create trigger _930_chat_is_there before insert on chat.messages for each row
-when (not row_security_active('chat.messages'::regclass) or current_user = 'service_role')
+when (new.imported_at is null and (not row_security_active('chat.messages'::regclass) or current_user = 'service_role'))
 execute function chat_private.chat_is_there();
 
 create function chat_private.is_sent(_chat uuid, _id uuid) returns boolean
@@ -291,7 +292,7 @@ begin
 end
 $$;
 create trigger _940_reply before insert on chat.messages for each row
-when (new.reply_to_id is not null)
+when (new.imported_at is null and new.reply_to_id is not null)
 execute function chat_private.reply_rules();
 
 create function chat_private.check_writer(_chat uuid) returns void
@@ -379,6 +380,7 @@ begin
 end
 $$;
 create trigger _100_arrive after insert on chat.messages for each row
+when (new.imported_at is null)
 execute function chat_private.message_arrives();
 
 create function chat_private.message_update_rules() returns trigger
@@ -567,12 +569,12 @@ comment on function chat_private.delete_softly() is 'Turns DELETE into chat.dele
 comment on function chat_private.read_forward() is 'reads.2 and reads.3.';
 comment on trigger _100_sender_is_in on chat.messages is 'Binds those whom RLS binds, the service role apart.';
 comment on trigger _930_chat_is_there on chat.messages is 'Binds those whom RLS does not bind, and the service role.';
-comment on trigger _200_words_inserted on chat.messages is 'Binds everyone.';
+comment on trigger _200_words_inserted on chat.messages is 'Binds everyone who does not import.';
 comment on trigger _200_words_updated on chat.messages is 'Binds everyone.';
-comment on trigger _940_reply on chat.messages is 'Binds everyone.';
+comment on trigger _940_reply on chat.messages is 'Binds everyone who does not import.';
 comment on trigger _950_insert_rules on chat.messages is 'Binds those whom RLS binds, the service role apart.';
 comment on trigger _950_update_rules on chat.messages is 'Binds those whom RLS binds, the service role apart.';
-comment on trigger _100_arrive on chat.messages is 'Binds everyone.';
+comment on trigger _100_arrive on chat.messages is 'Binds everyone who does not import.';
 comment on trigger _100_keep_earlier_text on chat.messages is 'Binds everyone.';
 comment on trigger _100_softly on chat.messages is 'Binds those whom RLS binds, and the service role also where it bypasses RLS.';
 comment on trigger _100_forward on chat.read_markers is 'Binds everyone.';

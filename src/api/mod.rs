@@ -16,6 +16,8 @@
 //! | [`reactions`] | react, take it back |
 //! | [`pins`] | list, pin, unpin |
 //! | [`changes`] | what changed in a chat, or in all of one's chats |
+//! | [`search`] | messages by their words |
+//! | [`import`] | messages of another system, for the host application |
 
 pub mod blocks;
 pub mod body;
@@ -25,11 +27,13 @@ pub mod chats;
 pub mod document;
 pub mod events;
 pub mod friends;
+pub mod import;
 pub mod latest;
 pub mod messages;
 pub mod participants;
 pub mod pins;
 pub mod reactions;
+pub mod search;
 pub mod shapes;
 pub mod users;
 pub mod waiting;
@@ -65,6 +69,7 @@ pub type Apis = (
     participants::ParticipantsApi,
     (messages::MessagesApi, latest::LatestApi, reactions::ReactionsApi, pins::PinsApi),
     changes::ChangesApi,
+    (search::SearchApi, import::ImportApi),
 );
 
 /// Every resource, over one database. `stop` ends the requests that wait.
@@ -81,5 +86,6 @@ pub fn all(db: &Db, stop: &CancellationToken) -> Apis {
             pins::PinsApi { db: db.clone() },
         ),
         changes::ChangesApi { db: db.clone(), waiting: waiting::WaitingRoom::new(stop.clone()) },
+        (search::SearchApi { db: db.clone() }, import::ImportApi { db: db.clone() }),
     )
 }

@@ -21,6 +21,8 @@ use crate::web::{self, PublicUrl};
 
 /// The longest body that is read, in bytes: the longest text that `chat.settings.text_max` allows, escaped, and room to spare.
 const BODY_MAX: usize = 1 << 20;
+/// The longest body of an import, in bytes: its 5,000 messages at 1,600 each. Longer texts are imported fewer at a time.
+const IMPORT_BODY_MAX: usize = 8 << 20;
 /// How long a body may take to arrive: who drips it is not idle, and holds a connection.
 const BODY_WAIT: Duration = Duration::from_secs(30);
 /// How long a browser may remember what CORS allows, in seconds.
@@ -102,7 +104,7 @@ impl<H: Endpoint<Output = Response>, R: Endpoint<Output = Response>> Endpoint fo
     }
 }
 
-/// Reads bodies up to [`BODY_MAX`] and refuses longer ones, whether they say their length or not.
+/// Reads bodies up to [`BODY_MAX`], imports up to [`IMPORT_BODY_MAX`], and refuses longer ones, whether they say their length or not.
 struct LimitBody;
 
 impl<E: Endpoint> Middleware<E> for LimitBody {
@@ -119,7 +121,8 @@ impl<E: Endpoint> Endpoint for Limited<E> {
     type Output = E::Output;
 
     async fn call(&self, mut request: Request) -> poem::Result<E::Output> {
-        let reading = request.take_body().into_bytes_limit(BODY_MAX);
+        let most = if request.uri().path().ends_with("/import") { IMPORT_BODY_MAX } else { BODY_MAX };
+        let reading = request.take_body().into_bytes_limit(most);
         let Ok(bytes) = timeout(BODY_WAIT, reading).await else {
             return Err(poem::Error::from_status(StatusCode::REQUEST_TIMEOUT));
         };
