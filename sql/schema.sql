@@ -651,7 +651,7 @@ execute function chat_private.reseal_one();
 
 -- Binds everyone who does not import.
 create trigger _200_seal after insert on chat.messages
-for each row when (new.imported_at is null and (new.seq % 32::bigint) = 0)
+for each row when (new.imported_at is null and (hashint8(new.seq) % 32) = 0)
 execute function chat_private.seal();
 
 -- Binds everyone who does not import.

@@ -1,6 +1,6 @@
 -- Search: what one reads, by its words.
 begin isolation level read committed;
-select plan(61);
+select plan(62);
 set local client_min_messages = warning;
 
 -- Helpers, gone with the rollback. Every id is the md5 of a word: pg_temp.id('alice').
@@ -199,6 +199,22 @@ select pg_temp.become('bob');
 select is((select count(*) from chat.search('parrot', _limit => 100)), 14::bigint, 'search.1: … which is not found');
 update chat.participants set left_at = clock_timestamp() where chat_id = pg_temp.id('walk') and user_id = pg_temp.id('bob');
 select is((select count(*) from chat.search('parrot', _limit => 100)), 1::bigint, 'search.1: who left finds nothing there any more');
+-- a chat in which every other rev is no message's
+select pg_temp.become('alice');
+select chat.create_group('odd', array[pg_temp.id('dave')], pg_temp.id('odd'));
+update chat.chats set topic = 'odd' where id = pg_temp.id('odd');
+do $$
+begin
+  for i in 1..200 loop
+    insert into chat.messages (chat_id, id, text) values (pg_temp.id('odd'), pg_temp.id('odd' || i), 'odd');
+    update chat.chats set name = 'odd ' || i where id = pg_temp.id('odd');
+  end loop;
+end
+$$;
+select pg_temp.become('chat_owner');
+select cmp_ok((select count(*) from chat_private.search_pages p where p.chat_id = pg_temp.id('odd')), '>=', 1::bigint, 'search.1: pages are made whatever the messages'' seqs');
+select pg_temp.become('bob');
+
 select pg_temp.refused($$select last_seq from chat_private.search_pages$$, '42501', 'search.1', 'nobody reads the pages themselves');
 
 select * from finish();

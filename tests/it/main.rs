@@ -8,6 +8,7 @@ mod changes;
 mod chats;
 mod check;
 mod cli;
+mod dialogue;
 mod document;
 mod dsn;
 mod events;
