@@ -52,7 +52,8 @@ async fn read_back(person: &Person, chat: Uuid, expected: &[String], about: &str
 
 /// A line is found by itself, and its highlights are a piece of it.
 async fn find(person: &Person, chat: Uuid, line: &str) {
-    let quoted: String = format!("\"{}\"", line.replace('"', " ")).bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let quoted = format!("\"{}\"", line.replace('"', " "));
+    let quoted = quoted.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
     let answer = person.get(&format!("/search?q={quoted}&chatId={chat}&limit=200")).await;
     if answer.status == 422 {
         return; // signs alone
