@@ -9,6 +9,7 @@ mod chats;
 mod check;
 mod cli;
 mod dialogue;
+mod clients;
 mod document;
 mod dsn;
 mod events;

@@ -20,10 +20,8 @@ pub struct Message {
     /// Where it was said.
     pub chat_id: Uuid,
     /// Its place in the conversation: higher is later; numbers are missing.
-    #[oai(validator(minimum(value = "1")))]
     pub seq: i64,
     /// The chat's revision at which it last changed.
-    #[oai(validator(minimum(value = "1")))]
     pub rev: i64,
     /// Whose it is.
     pub kind: MessageKind,

@@ -38,3 +38,16 @@ pub fn skip(what: &str) {
     assert!(std::env::var_os("TABLETALK_TEST_ALL").is_none(), "TABLETALK_TEST_ALL is set, and this is missing: {what}");
     eprintln!("skipped: {what}");
 }
+
+/// Whether this run has to do what takes minutes and downloads: `TABLETALK_TEST_CLIENTS` says 1 or 0, and without it
+/// `TABLETALK_TEST_ALL` means yes.
+pub fn demanding() -> bool {
+    let wanted = match std::env::var("TABLETALK_TEST_CLIENTS") {
+        Ok(value) => value == "1",
+        Err(_) => std::env::var_os("TABLETALK_TEST_ALL").is_some(),
+    };
+    if !wanted {
+        eprintln!("skipped: it takes minutes and downloads; TABLETALK_TEST_CLIENTS=1 wants it");
+    }
+    wanted
+}

@@ -38,6 +38,11 @@ impl Person {
         Self { url: url.to_owned(), ..self.clone() }
     }
 
+    /// Their token.
+    pub fn token(&self) -> &str {
+        self.token.as_deref().expect("somebody with a token")
+    }
+
     /// A request with the token, to be sent by [`Answer::of`] or by hand.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.url));
