@@ -202,7 +202,7 @@ pub fn keyset(
 #[error("the cursor is not one of this list")]
 pub struct BadCursor;
 
-/// Ids in a query, separated by commas: at most `MAX`.
+/// Ids in a query, at most `MAX`: the parameter is repeated, as generated clients do, or they are separated by commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ids<const MAX: usize = 200>(pub Vec<Uuid>);
 
@@ -235,11 +235,21 @@ impl<const MAX: usize> Type for Ids<MAX> {
 
 impl<const MAX: usize> ParseFromParameter for Ids<MAX> {
     fn parse_from_parameter(value: &str) -> ParseResult<Self> {
-        let ids = value.split(',').map(str::parse).collect::<Result<Vec<Uuid>, _>>().map_err(ParseError::custom)?;
-        if ids.len() > MAX {
-            return Err(ParseError::custom(format!("there are {} ids, and {MAX} are the most", ids.len())));
+        Self::parse_from_parameters([value])
+    }
+
+    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(values: I) -> ParseResult<Self> {
+        let mut ids = Vec::new();
+        for value in values {
+            for id in value.as_ref().split(',') {
+                ids.push(id.parse().map_err(ParseError::custom)?);
+            }
         }
-        Ok(Self(ids))
+        match ids.len() {
+            0 => Err(ParseError::expected_input()),
+            1.. if ids.len() <= MAX => Ok(Self(ids)),
+            count => Err(ParseError::custom(format!("there are {count} ids, and {MAX} are the most"))),
+        }
     }
 }
 

@@ -44,31 +44,31 @@ impl BlocksApi {
     ///
     /// Ends a friendship with them; from now on neither writes to the other in a direct chat, asks the other for friendship or
     /// adds the other to a chat. 201 when this blocks, 200 when it was so.
-    #[oai(path = "/blocks/:userId", method = "put", operation_id = "putBlock")]
-    async fn put_block(
+    #[oai(path = "/blocks/:userId", method = "put", operation_id = "blockUser")]
+    async fn block_user(
         &self,
         caller: Caller,
         /// Whom.
         #[oai(name = "userId")]
         user_id: Path<Uuid>,
-    ) -> Result<PutBlock, ApiError> {
+    ) -> Result<BlockUser, ApiError> {
         let made = !self.db.write(&caller, PUT, params![user_id.0]).await?.is_empty();
         let rows = self.db.read(&caller, ONE, params![user_id.0]).await?;
         let block = rows.first().map(Block::from).ok_or_else(overtaken)?;
-        Ok(if made { PutBlock::Made(Json(block)) } else { PutBlock::There(Json(block)) })
+        Ok(if made { BlockUser::Made(Json(block)) } else { BlockUser::There(Json(block)) })
     }
 
     /// Unblock someone
-    #[oai(path = "/blocks/:userId", method = "delete", operation_id = "deleteBlock")]
-    async fn delete_block(
+    #[oai(path = "/blocks/:userId", method = "delete", operation_id = "unblockUser")]
+    async fn unblock_user(
         &self,
         caller: Caller,
         /// Whom.
         #[oai(name = "userId")]
         user_id: Path<Uuid>,
-    ) -> Result<DeletedBlock, ApiError> {
+    ) -> Result<Unblocked, ApiError> {
         self.db.write(&caller, DELETE, params![user_id.0]).await?;
-        Ok(DeletedBlock::Done)
+        Ok(Unblocked::Done)
     }
 }
 
@@ -84,7 +84,7 @@ pub struct Block {
 
 /// What blocking answers.
 #[derive(ApiResponse)]
-pub enum PutBlock {
+pub enum BlockUser {
     /// They were blocked already.
     #[oai(status = 200)]
     There(Json<Block>),
@@ -95,7 +95,7 @@ pub enum PutBlock {
 
 /// What unblocking answers.
 #[derive(ApiResponse)]
-pub enum DeletedBlock {
+pub enum Unblocked {
     /// They are not blocked any more.
     #[oai(status = 204)]
     Done,

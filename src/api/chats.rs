@@ -123,9 +123,9 @@ impl ChatsApi {
         /// The chat.
         #[oai(name = "chatId")]
         chat_id: Path<Uuid>,
-        change: Body<ChatChange>,
+        change: Body<ChatUpdate>,
     ) -> Result<Json<Chat>, ApiError> {
-        let ChatChange { name, topic, visibility, read_only } = change.0;
+        let ChatUpdate { name, topic, visibility, read_only } = change.0;
         let (set_name, name) = given(name);
         let (set_topic, topic) = given(topic);
         let params = params![chat_id.0, set_name, name, set_topic, topic, visibility.map(Visibility::as_str), read_only];
@@ -162,15 +162,15 @@ impl ChatsApi {
     /// Join a room
     ///
     /// A public room by its id or uid, an unlisted one by its uid.
-    #[oai(path = "/chats/:chatId/join", method = "post", operation_id = "joinChat")]
+    #[oai(path = "/chats/:idOrUid/join", method = "post", operation_id = "joinChat")]
     async fn join_chat(
         &self,
         caller: Caller,
         /// The room's id, or its uid.
-        #[oai(name = "chatId", validator(min_length = 1, max_length = 36))]
-        chat_id: Path<String>,
+        #[oai(name = "idOrUid", validator(min_length = 1, max_length = 36))]
+        id_or_uid: Path<String>,
     ) -> Result<Json<Chat>, ApiError> {
-        let id = self.first(&caller, JOIN, params![chat_id.0]).await?.get(0);
+        let id = self.first(&caller, JOIN, params![id_or_uid.0]).await?.get(0);
         self.one(&caller, id).await.map(Json)
     }
 }
@@ -220,7 +220,7 @@ pub enum NewChatType {
 #[derive(Debug, Object, Deserialize)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ChatChange {
+pub struct ChatUpdate {
     /// Its name; null: none, for a group.
     #[oai(default, nullable)]
     #[serde(default)]

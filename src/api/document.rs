@@ -1,5 +1,6 @@
 //! The OpenAPI document: what poem-openapi derives from the types, mended where generated clients choke on it.
 
+use poem::http::StatusCode;
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::{Map, Value, json};
 
@@ -26,6 +27,9 @@ pub fn document(service: &OpenApiService<Apis, ()>) -> String {
     let mut document: Value = serde_json::from_str(&service.spec()).expect("invariant: poem-openapi writes JSON");
     let descriptions = schema_descriptions(&document);
     mend(&mut document, &descriptions);
+    close_bodies(&mut document);
+    name_path_texts(&mut document);
+    share_failures(&mut document);
     let mut text = serde_json::to_string_pretty(&document).expect("invariant: a JSON value can be written");
     text.push('\n');
     text
@@ -57,10 +61,13 @@ fn mend_object(object: &mut Map<String, Value>, descriptions: &Map<String, Value
             .map(|(media, body)| (media.split(';').next().unwrap_or_default().to_owned(), body))
             .collect();
     }
-    // lists in queries are separated by commas, one parameter for all
-    if object.get("in") == Some(&json!("query")) && object.get("schema").is_some_and(|schema| schema["type"] == "array") {
-        object.insert("style".to_owned(), json!("form"));
-        object.insert("explode".to_owned(), json!(false));
+    // some generators read what a parameter is from its schema
+    if object.contains_key("in")
+        && let Some(description) = object.get("description").cloned()
+        && let Some(Value::Object(schema)) = object.get_mut("schema")
+        && !schema.contains_key("$ref")
+    {
+        schema.insert("description".to_owned(), description);
     }
     // a reference with something beside it, as `allOf`: only the reference is a schema, the rest is said of the whole
     if let Some(Value::Array(parts)) = object.get_mut("allOf") {
@@ -82,8 +89,12 @@ fn mend_object(object: &mut Map<String, Value>, descriptions: &Map<String, Value
     if object.get("properties").is_some_and(|properties| properties.get("nextCursor").is_some()) {
         object.insert("required".to_owned(), json!(["data", "nextCursor", "prevCursor"]));
     }
+    // a model's title repeats its name, and is taken for a second one
+    if object.get("type") == Some(&json!("object")) && object.contains_key("properties") {
+        object.shift_remove("title");
+    }
     if object.get("deprecated") == Some(&json!(false)) {
-        object.remove("deprecated");
+        object.shift_remove("deprecated");
     }
     // an answer without words of its own is described by what it answers with
     if object.get("description") == Some(&json!(""))
@@ -98,7 +109,76 @@ fn mend_object(object: &mut Map<String, Value>, descriptions: &Map<String, Value
         *headers = std::mem::take(headers).into_iter().map(|(name, header)| (title_case(&name), header)).collect();
     }
     if object.get("servers") == Some(&json!([])) {
-        object.remove("servers");
+        object.shift_remove("servers");
+    }
+}
+
+/// A body with an unknown field is refused, so its schema says that it has no others. One that is answered with as well stays open:
+/// answers may get more fields.
+fn close_bodies(document: &mut Value) {
+    let (mut asked, mut answered) = (Vec::new(), Vec::new());
+    for operation in document["paths"].as_object().into_iter().flatten().filter_map(|(_, item)| item.as_object()).flatten() {
+        references(&operation.1["requestBody"], &mut asked);
+        references(&operation.1["responses"], &mut answered);
+    }
+    for reference in asked.into_iter().filter(|reference| !answered.contains(reference)) {
+        if let Some(schema) = document.pointer_mut(&reference[1..])
+            && schema["type"] == "object"
+        {
+            schema["additionalProperties"] = json!(false);
+        }
+    }
+}
+
+/// The references in a value, not those in what they refer to.
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            found.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            object.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+/// A text with bounds in a path is a model of its own, called after the parameter: it is the same in every operation.
+fn name_path_texts(document: &mut Value) {
+    let mut named = Map::new();
+    let items = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    for operation in items.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+            if parameter["in"] == "path" && parameter["schema"].get("maxLength").is_some() {
+                let name = parameter["name"].as_str().unwrap_or_default();
+                let name = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
+                let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
+                named.insert(name, std::mem::replace(&mut parameter["schema"], reference));
+            }
+        }
+    }
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.extend(named);
+        schemas.sort_keys();
+    }
+}
+
+/// Every operation fails in the same ways: each is said once, and referred to.
+fn share_failures(document: &mut Value) {
+    let mut shared = Map::new();
+    let items = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    for operation in items.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+            let failure = status.parse().ok().and_then(|code| StatusCode::from_u16(code).ok()).filter(|s| !s.is_success());
+            let Some(name) = failure.and_then(|status| status.canonical_reason()) else { continue };
+            let name = name.replace(' ', "");
+            let reference = json!({ "$ref": format!("#/components/responses/{name}") });
+            shared.insert(name, std::mem::replace(response, reference));
+        }
+    }
+    // what there is to do comes before what it is done with
+    if let Some(mut components) = document.as_object_mut().and_then(|document| document.shift_remove("components")) {
+        components["responses"] = Value::Object(shared);
+        document["components"] = components;
     }
 }
 

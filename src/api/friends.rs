@@ -47,32 +47,32 @@ impl FriendsApi {
     /// Ask someone for friendship, or accept their request
     ///
     /// 201 when this asks, 200 when it accepts or changes nothing.
-    #[oai(path = "/friends/:userId", method = "put", operation_id = "putFriend")]
-    async fn put_friend(
+    #[oai(path = "/friends/:userId", method = "put", operation_id = "addFriend")]
+    async fn add_friend(
         &self,
         caller: Caller,
         /// Whom.
         #[oai(name = "userId")]
         user_id: Path<Uuid>,
-    ) -> Result<PutFriend, ApiError> {
+    ) -> Result<AddFriend, ApiError> {
         let written = self.db.write(&caller, PUT, params![user_id.0]).await?;
         let asked = written.first().is_some_and(|row| row.get("asked"));
         let rows = self.db.read(&caller, ONE, params![user_id.0]).await?;
         let friend = rows.first().map(Friend::from).ok_or_else(overtaken)?;
-        Ok(if asked { PutFriend::Asked(Json(friend)) } else { PutFriend::There(Json(friend)) })
+        Ok(if asked { AddFriend::Asked(Json(friend)) } else { AddFriend::There(Json(friend)) })
     }
 
     /// End a friendship, decline a request or take it back
-    #[oai(path = "/friends/:userId", method = "delete", operation_id = "deleteFriend")]
-    async fn delete_friend(
+    #[oai(path = "/friends/:userId", method = "delete", operation_id = "removeFriend")]
+    async fn remove_friend(
         &self,
         caller: Caller,
         /// With whom.
         #[oai(name = "userId")]
         user_id: Path<Uuid>,
-    ) -> Result<DeletedFriend, ApiError> {
+    ) -> Result<RemovedFriend, ApiError> {
         self.db.write(&caller, DELETE, params![user_id.0]).await?;
-        Ok(DeletedFriend::Done)
+        Ok(RemovedFriend::Done)
     }
 }
 
@@ -118,7 +118,7 @@ impl FriendStatus {
 
 /// What putting a friend answers.
 #[derive(ApiResponse)]
-pub enum PutFriend {
+pub enum AddFriend {
     /// They are friends now, or it was as it is.
     #[oai(status = 200)]
     There(Json<Friend>),
@@ -129,7 +129,7 @@ pub enum PutFriend {
 
 /// What ending a friendship answers.
 #[derive(ApiResponse)]
-pub enum DeletedFriend {
+pub enum RemovedFriend {
     /// There is none any more.
     #[oai(status = 204)]
     Done,

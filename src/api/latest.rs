@@ -36,7 +36,7 @@ impl LatestApi {
     async fn list_latest_messages(
         &self,
         caller: Caller,
-        /// The chats: at most 500 ids, separated by commas.
+        /// The chats: at most 500 ids.
         #[oai(name = "chatIds")]
         chat_ids: Query<Ids<500>>,
         /// How many messages of each at most; 20 if absent. Chats times limit is at most 20,000.

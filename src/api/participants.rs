@@ -52,8 +52,8 @@ impl ParticipantsApi {
     }
 
     /// Add someone to a chat, or change their role
-    #[oai(path = "/chats/:chatId/participants/:userId", method = "put", operation_id = "putParticipant")]
-    async fn put_participant(
+    #[oai(path = "/chats/:chatId/participants/:userId", method = "put", operation_id = "setParticipant")]
+    async fn set_participant(
         &self,
         caller: Caller,
         /// The chat.
@@ -62,7 +62,7 @@ impl ParticipantsApi {
         /// Whom.
         #[oai(name = "userId")]
         user_id: Path<Uuid>,
-        participant: Body<ParticipantChange>,
+        participant: Body<ParticipantUpdate>,
     ) -> Result<Json<Participant>, ApiError> {
         let role = participant.0.role.map(Role::as_str);
         self.db.write_to(chat_id.0, &caller, PUT, params![chat_id.0, user_id.0, role]).await?;
@@ -76,8 +76,8 @@ impl ParticipantsApi {
     }
 
     /// Remove someone from a chat, or leave it
-    #[oai(path = "/chats/:chatId/participants/:userId", method = "delete", operation_id = "deleteParticipant")]
-    async fn delete_participant(
+    #[oai(path = "/chats/:chatId/participants/:userId", method = "delete", operation_id = "removeParticipant")]
+    async fn remove_participant(
         &self,
         caller: Caller,
         /// The chat.
@@ -86,13 +86,13 @@ impl ParticipantsApi {
         /// Whom.
         #[oai(name = "userId")]
         user_id: Path<Uuid>,
-    ) -> Result<DeletedParticipant, ApiError> {
+    ) -> Result<RemovedParticipant, ApiError> {
         if self.db.write_to(chat_id.0, &caller, REMOVE, params![chat_id.0, user_id.0]).await?.is_empty()
             && self.db.read(&caller, HAS_LEFT, params![chat_id.0, user_id.0]).await?.is_empty()
         {
             self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
         }
-        Ok(DeletedParticipant::Done)
+        Ok(RemovedParticipant::Done)
     }
 
     /// Mark how far one has read
@@ -105,7 +105,7 @@ impl ParticipantsApi {
         /// The chat.
         #[oai(name = "chatId")]
         chat_id: Path<Uuid>,
-        marker: Body<ReadMarker>,
+        marker: Body<ReadUpTo>,
     ) -> Result<Json<ReadMarker>, ApiError> {
         let rows = self.db.write(&caller, MARK_READ, params![chat_id.0, marker.0.seq]).await?;
         let row = rows.first().ok_or_else(|| fault("a read marker just written cannot be read"))?;
@@ -117,23 +117,31 @@ impl ParticipantsApi {
 #[derive(Debug, Object, Deserialize)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ParticipantChange {
+pub struct ParticipantUpdate {
     /// Absent: a member, or as they are.
     pub role: Option<Role>,
 }
 
-/// How far someone has read.
+/// How far one has read now.
 #[derive(Debug, Object, Deserialize)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReadUpTo {
+    /// The `seq` of the last message that was read.
+    pub seq: i64,
+}
+
+/// How far someone has read.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
 pub struct ReadMarker {
-    /// The `seq` of a message.
+    /// The `seq` of the last message that they have read.
     pub seq: i64,
 }
 
 /// What removing answers.
 #[derive(ApiResponse)]
-pub enum DeletedParticipant {
+pub enum RemovedParticipant {
     /// They are not in the chat.
     #[oai(status = 204)]
     Done,

@@ -24,8 +24,8 @@ impl ReactionsApi {
     /// React to a message
     ///
     /// Answers with the message. Reacting again with the same emoji is reacting once.
-    #[oai(path = "/chats/:chatId/messages/:messageId/reactions/:emoji", method = "put", operation_id = "putReaction")]
-    async fn put_reaction(
+    #[oai(path = "/chats/:chatId/messages/:messageId/reactions/:emoji", method = "put", operation_id = "addReaction")]
+    async fn add_reaction(
         &self,
         caller: Caller,
         /// The chat.
@@ -42,8 +42,8 @@ impl ReactionsApi {
     }
 
     /// Take a reaction back
-    #[oai(path = "/chats/:chatId/messages/:messageId/reactions/:emoji", method = "delete", operation_id = "deleteReaction")]
-    async fn delete_reaction(
+    #[oai(path = "/chats/:chatId/messages/:messageId/reactions/:emoji", method = "delete", operation_id = "removeReaction")]
+    async fn remove_reaction(
         &self,
         caller: Caller,
         /// The chat.
@@ -54,18 +54,18 @@ impl ReactionsApi {
         message_id: Path<Uuid>,
         /// What the caller reacted with.
         emoji: Path<String>,
-    ) -> Result<DeletedReaction, ApiError> {
+    ) -> Result<RemovedReaction, ApiError> {
         let params = params![chat_id.0, message_id.0, emoji.0];
         if self.db.write_to(chat_id.0, &caller, DELETE, params).await?.is_empty() {
             read_message(&self.db, &caller, chat_id.0, message_id.0).await?;
         }
-        Ok(DeletedReaction::Done)
+        Ok(RemovedReaction::Done)
     }
 }
 
 /// What taking a reaction back answers.
 #[derive(ApiResponse)]
-pub enum DeletedReaction {
+pub enum RemovedReaction {
     /// The caller has no such reaction on it.
     #[oai(status = 204)]
     Done,

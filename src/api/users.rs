@@ -32,7 +32,7 @@ impl UsersApi {
         /// Only people whose display name or username contains this.
         #[oai(validator(min_length = 1, max_length = 100))]
         query: Query<Option<String>>,
-        /// Only these people: at most 200 ids, separated by commas.
+        /// Only these people: at most 200 ids.
         ids: Query<Option<Ids>>,
         /// Where to go on: `nextCursor` or `prevCursor` of a page.
         cursor: Query<Option<Cursor>>,

@@ -19,6 +19,7 @@ const CONVERSATION: &[&str] = &[
     "bob reads them, two a page",
     "alice edits: It begins at eight.",
     "bob may not: messages.3, only the sender edits a message, and only its text and mentions",
+    "bob reacts: 👍",
     "alice deletes one",
     "bob had 2 unread messages in alice, and now none",
 ];

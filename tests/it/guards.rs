@@ -19,11 +19,11 @@ const EXPECTED: &[(&str, [u16; 7])] = &[
     ("getMe", [401, 403, 200, 200, 200, 200, 404]),
     ("getUser", [401, 403, 404, 200, 200, 200, 200]),
     ("listFriends", [401, 403, 200, 200, 200, 200, 200]),
-    ("putFriend", [401, 403, 201, 201, 201, 201, 403]),
-    ("deleteFriend", [401, 403, 204, 204, 204, 204, 204]),
+    ("addFriend", [401, 403, 201, 201, 201, 201, 403]),
+    ("removeFriend", [401, 403, 204, 204, 204, 204, 204]),
     ("listBlocks", [401, 403, 200, 200, 200, 200, 200]),
-    ("putBlock", [401, 403, 201, 201, 201, 201, 403]),
-    ("deleteBlock", [401, 403, 204, 204, 204, 204, 204]),
+    ("blockUser", [401, 403, 201, 201, 201, 201, 403]),
+    ("unblockUser", [401, 403, 204, 204, 204, 204, 204]),
     ("listChats", [401, 200, 200, 200, 200, 200, 200]),
     ("createChat", [401, 403, 201, 201, 201, 201, 403]),
     ("getChat", [401, 403, 403, 200, 200, 200, 200]),
@@ -33,8 +33,8 @@ const EXPECTED: &[(&str, [u16; 7])] = &[
     ("putEventChat", [401, 403, 403, 403, 403, 403, 201]),
     ("deleteEventChat", [401, 403, 403, 403, 403, 403, 204]),
     ("listParticipants", [401, 403, 403, 200, 200, 200, 200]),
-    ("putParticipant", [401, 403, 403, 403, 200, 200, 200]),
-    ("deleteParticipant", [401, 403, 403, 403, 204, 204, 204]),
+    ("setParticipant", [401, 403, 403, 403, 200, 200, 200]),
+    ("removeParticipant", [401, 403, 403, 403, 204, 204, 204]),
     ("markRead", [401, 403, 403, 200, 200, 200, 403]),
     ("listMessages", [401, 403, 403, 200, 200, 200, 200]),
     ("sendMessage", [401, 403, 403, 201, 201, 201, 201]),
@@ -44,8 +44,8 @@ const EXPECTED: &[(&str, [u16; 7])] = &[
     ("listChanges", [401, 403, 403, 200, 200, 200, 200]),
     ("sync", [401, 403, 200, 200, 200, 200, 200]),
     ("listLatestMessages", [401, 200, 200, 200, 200, 200, 200]),
-    ("putReaction", [401, 403, 403, 200, 200, 200, 403]),
-    ("deleteReaction", [401, 403, 403, 204, 204, 204, 204]),
+    ("addReaction", [401, 403, 403, 200, 200, 200, 403]),
+    ("removeReaction", [401, 403, 403, 204, 204, 204, 204]),
     ("listPins", [401, 403, 403, 200, 200, 200, 200]),
     ("pinMessage", [401, 403, 403, 403, 200, 200, 200]),
     ("unpinMessage", [401, 403, 403, 403, 204, 204, 204]),
@@ -85,11 +85,11 @@ impl Room {
     fn path(&self, operation: &Operation) -> String {
         let path = operation.path_with(|name| match name {
             // any event will do, and one that no other test names is best
-            "chatId" | "eventId" => self.id.to_string(),
+            "chatId" | "idOrUid" | "eventId" => self.id.to_string(),
             "messageId" if operation.id == "unpinMessage" => self.pinned.to_string(),
             "messageId" => self.message.to_string(),
             // whom one befriends or blocks is nobody's business; the others are about someone in the room
-            "userId" if ["putFriend", "putBlock", "putParticipant"].contains(&operation.id.as_str()) => {
+            "userId" if ["addFriend", "blockUser", "setParticipant"].contains(&operation.id.as_str()) => {
                 self.outsider.id.to_string()
             }
             "userId" => self.erin.id.to_string(),
@@ -112,7 +112,7 @@ impl Room {
             "updateChat" => json!({ "name": "my room" }),
             "markRead" => json!({ "seq": 1 }),
             "importMessages" => json!({ "messages": [{ "text": "what was said", "createdAt": "2020-02-02T02:02:02Z" }] }),
-            "putParticipant" | "putEventChat" => json!({}),
+            "setParticipant" | "putEventChat" => json!({}),
             other => panic!("{other} has a body and none here"),
         })
     }

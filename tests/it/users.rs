@@ -126,6 +126,7 @@ async fn the_list_is_narrowed_by_ids_and_by_name() {
         each(page.data(), "displayName").iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(names(&format!("ids={},{}", carol.id, alice.id)).await, ["Àlice_B", "alice"]);
+    assert_eq!(names(&format!("ids={}&ids={}", carol.id, alice.id)).await, ["Àlice_B", "alice"], "as generated clients say it");
     assert_eq!(names(&format!("ids={},{}", bob.id, Uuid::new_v4())).await, ["Bob 100%"]);
     assert_eq!(names(&format!("ids={}&query=bob", alice.id)).await, [""; 0]);
     assert_eq!(names("query=LICE").await, ["Àlice_B", "alice"]);

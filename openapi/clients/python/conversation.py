@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 
 from chat import AuthenticatedClient
 from chat.api.chats import create_chat, list_chats
-from chat.api.friends import put_friend
-from chat.api.messages import delete_message, edit_message, list_messages, send_message
+from chat.api.friends import add_friend
+from chat.api.messages import add_reaction, delete_message, edit_message, list_messages, send_message
 from chat.api.participants import mark_read
 from chat.api.users import get_me
-from chat.models import Chat, ChatType, FriendStatus, Message, MessageEdit, MessagePage, NewChat, NewChatType, NewMessage, Problem, ReadMarker
+from chat.models import Chat, ChatType, FriendStatus, Message, MessageEdit, MessagePage, NewChat, NewChatType, NewMessage, Problem, ReadUpTo
 from chat.types import UNSET, Unset
 
 T = TypeVar("T")
@@ -34,8 +34,8 @@ alice, bob = client("ALICE_TOKEN"), client("BOB_TOKEN")
 me, other = ok(get_me.sync(client=alice)), ok(get_me.sync(client=bob))
 
 # friends: one asks, the other agrees
-ok(put_friend.sync(other.id, client=alice))
-friend = ok(put_friend.sync(me.id, client=bob))
+ok(add_friend.sync(other.id, client=alice))
+friend = ok(add_friend.sync(me.id, client=bob))
 assert friend.status == FriendStatus.FRIENDS
 print(f"{other.display_name} and {friend.name} are {friend.status}")
 
@@ -79,6 +79,11 @@ assert refused.status_code == HTTPStatus.FORBIDDEN and isinstance(refused.parsed
 assert refused.parsed.code == "messages_are_edited_by_their_sender" and refused.parsed.rule == "messages.3"
 print(f"{other.display_name} may not: {refused.parsed.rule}, {refused.parsed.title}")
 
+# react
+liked = ok(add_reaction.sync(chat.id, second.id, "👍", client=bob))
+assert [(reaction.emoji, reaction.count, reaction.mine) for reaction in liked.reactions] == [("👍", 1, True)]
+print(f"{other.display_name} reacts: {liked.reactions[0].emoji}")
+
 # delete
 deleted = delete_message.sync_detailed(chat.id, third.id, client=alice)
 assert deleted.status_code == HTTPStatus.NO_CONTENT
@@ -95,6 +100,6 @@ def listed() -> Chat:
 unread = listed()
 assert unread.unread_count == 2
 assert unread.last_message and unread.last_message.text == edited.text
-ok(mark_read.sync(chat.id, client=bob, body=ReadMarker(seq=second.seq)))
+ok(mark_read.sync(chat.id, client=bob, body=ReadUpTo(seq=second.seq)))
 assert listed().unread_count == 0
 print(f"{other.display_name} had {unread.unread_count} unread messages in {unread.name}, and now none")

@@ -70,6 +70,12 @@ assert.equal(refused.error?.code, "messages_are_edited_by_their_sender");
 assert.equal(refused.error?.rule, "messages.3");
 console.log(`${other.displayName} may not: ${refused.error.rule}, ${refused.error.title}`);
 
+// react
+const reaction = { params: { path: { ...path, emoji: "👍" } } };
+const liked = await ok(bob.PUT("/chats/{chatId}/messages/{messageId}/reactions/{emoji}", reaction));
+assert.deepEqual(liked.reactions, [{ emoji: "👍", count: 1, mine: true }]);
+console.log(`${other.displayName} reacts: ${liked.reactions.map((reaction) => reaction.emoji).join()}`);
+
 // delete
 await ok(alice.DELETE("/chats/{chatId}/messages/{messageId}", { params: { path: { chatId, messageId: third.id } } }));
 assert.equal((await page(1)).data[0]?.id, second.id);

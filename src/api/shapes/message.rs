@@ -58,7 +58,6 @@ pub struct QuotedMessage {
     /// The message.
     pub id: Uuid,
     /// Its place in the conversation.
-    #[oai(validator(minimum(value = "1")))]
     pub seq: i64,
     /// Who sent it; absent for the system's.
     pub sender_id: Option<Uuid>,
@@ -75,7 +74,6 @@ pub struct Reaction {
     /// The emoji, or the name of one that the application draws.
     pub emoji: String,
     /// How many people.
-    #[oai(validator(minimum(value = "1")))]
     pub count: i64,
     /// Whether the caller is among them.
     #[serde(skip)]

@@ -28,11 +28,22 @@ pub fn operations() -> Vec<Operation> {
             id: spec["operationId"].as_str().unwrap_or_default().to_owned(),
             method: method.to_uppercase().parse().expect("a method"),
             path: path.clone(),
-            spec: spec.clone(),
+            spec: with_responses(spec, &document),
         })
         .collect();
     assert!(operations.len() > 20, "the document has lost its operations");
     operations
+}
+
+/// An operation with the responses that it refers to.
+fn with_responses(spec: &Value, document: &Value) -> Value {
+    let mut spec = spec.clone();
+    for response in spec["responses"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+        if let Some(reference) = response["$ref"].as_str() {
+            *response = document.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference} leads nowhere")).clone();
+        }
+    }
+    spec
 }
 
 impl Operation {

@@ -22,8 +22,8 @@ async fn main() -> Result<()> {
     let other = bob.get_me().send().await?.into_inner();
 
     // friends: one asks, the other agrees
-    alice.put_friend().user_id(other.id).send().await?;
-    let friend = bob.put_friend().user_id(me.id).send().await?;
+    alice.add_friend().user_id(other.id).send().await?;
+    let friend = bob.add_friend().user_id(me.id).send().await?;
     ensure!(friend.status == FriendStatus::Friends);
     println!("{} and {} are {}", other.display_name, friend.name.as_deref().unwrap_or_default(), friend.status);
 
@@ -57,6 +57,12 @@ async fn main() -> Result<()> {
     let problem = refused(edit.body_map(|edit| edit.text("It never begins.")).send().await)?;
     ensure!(problem.code == "messages_are_edited_by_their_sender" && problem.rule.as_deref() == Some("messages.3"));
     println!("{} may not: {}, {}", other.display_name, problem.rule.unwrap_or_default(), problem.title);
+
+    // react
+    let liked = bob.add_reaction().chat_id(chat.id).message_id(second.id).emoji("👍").send().await?.into_inner();
+    let [reaction] = &liked.reactions[..] else { bail!("there is more than one reaction") };
+    ensure!((reaction.emoji.as_str(), reaction.count, reaction.mine) == ("👍", 1, true));
+    println!("{} reacts: {}", other.display_name, reaction.emoji);
 
     // delete
     alice.delete_message().chat_id(chat.id).message_id(third.id).send().await?;
