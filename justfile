@@ -16,6 +16,10 @@ test *filter:
 check:
     .ci/run
 
+# generate clients in three languages and let them talk, and make up requests (downloads, takes minutes)
+clients:
+    TABLETALK_TEST_CLIENTS=1 cargo test --test it -- --nocapture clients::a_client fuzz::
+
 # format and lint
 lint:
     cargo fmt

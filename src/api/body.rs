@@ -43,6 +43,10 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
         if bytes.is_empty() {
             return Err(error::invalid("", "the body is empty, and this needs a JSON object").into());
         }
+        // serde would read a list as the fields in their order
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(error::invalid("", "the body is a list, and this needs a JSON object").into());
+        }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let (mut pointer, message) = (pointer(error.path()), error.into_inner().to_string());

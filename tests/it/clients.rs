@@ -58,6 +58,7 @@ async fn holds(language: &str, files: &[&str], generated: &[&str]) {
     let output = Command::new("sh")
         .args(["-e", "-c", &format!("exec 2>&1\n{}", recipe(language))])
         .current_dir(&folder)
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("TABLETALK_URL", server.app.url())
         .env("ALICE_TOKEN", server.stranger("alice").token())
         .env("BOB_TOKEN", server.stranger("bob").token())

@@ -47,7 +47,7 @@ async fn a_body_that_is_no_json_is_refused() {
     ] {
         raw(&alice, &path, Some("application/json"), body).await.problem(400, "request_is_invalid");
     }
-    for body in ["null", "[]", "\"text\"", "1", "[{\"text\":\"x\"}]"] {
+    for body in ["null", "[]", "\"text\"", "1", "[{\"text\":\"x\"}]", " [null,\"x\",null,null,null]"] {
         raw(&alice, &path, Some("application/json"), body).await.problem(400, "request_is_invalid");
     }
     let no_utf8 = b"{\"text\":\"\xff\xfe\"}".to_vec();
