@@ -175,6 +175,11 @@ async fn furnish(server: &TestServer) -> There {
         "people": people,
         "spare": [spare.id],
         "cursors": cursors,
+        "bodies": { "createChat": [
+            { "type": "direct", "participantIds": [other.id] },
+            { "type": "group", "participantIds": [other.id], "name": "some" },
+            { "type": "room", "name": "another room", "visibility": "unlisted", "topic": "this" },
+        ] },
         "texts": { "eventId": ["concert", "another"], "emoji": ["👍", "❤️"], "attachmentUrl": ["https://example.org/a.png"] },
     });
     There { people: vec![participant, stranger, moderator, host], description }
