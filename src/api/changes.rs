@@ -74,8 +74,8 @@ impl ChangesApi {
     /// What a device needs that was away, in one call: the chats it now has to list anew (`entered`), those it has to forget (`left`), and
     /// what changed in the others. Apply `left`, then `entered`, then `data`, keep `position`, and ask again with it: at once while `more`
     /// is true. Without `since` every chat is entered. A change may be told twice, with the same `rev`; none is left out.
-    #[oai(path = "/sync", method = "get", operation_id = "sync")]
-    async fn sync(
+    #[oai(path = "/sync", method = "get", operation_id = "syncChats")]
+    async fn sync_chats(
         &self,
         caller: Caller,
         /// `position` of the last answer; absent: from the start.
@@ -86,7 +86,7 @@ impl ChangesApi {
         /// How many seconds to wait for something; 0 if absent.
         #[oai(validator(maximum(value = "30")))]
         wait: Query<Option<u32>>,
-    ) -> Result<Json<Sync>, ApiError> {
+    ) -> Result<Json<AllChanges>, ApiError> {
         let limit = i64::from(limit.unwrap_or(CHANGES_DEFAULT));
         let wait = self.waiting.enter(wait.0);
         loop {
@@ -95,7 +95,7 @@ impl ChangesApi {
                 None => params![None::<String>, None::<String>, None::<String>, None::<Uuid>, None::<i64>, limit],
             };
             let rows = self.db.read(&caller, SYNC, params).await?;
-            let (mut sync, entered) = Sync::read(&rows)?;
+            let (mut sync, entered) = AllChanges::read(&rows)?;
             if sync.is_news() || !entered.is_empty() || !wait.goes_on().await {
                 if !entered.is_empty() {
                     // later than the rest, and told again if it matters; a chat left meanwhile is not among them
@@ -148,7 +148,7 @@ impl ChatChanges {
 /// What changed in all of one's chats.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
-pub struct Sync {
+pub struct AllChanges {
     /// Changes of the chats that the caller was in all the time, in their order within each chat.
     pub data: Vec<Change>,
     /// Chats that the caller came to or has another role in: what is kept of them is to be forgotten, their messages to be listed anew.
@@ -164,7 +164,7 @@ pub struct Sync {
     pub reset: bool,
 }
 
-impl Sync {
+impl AllChanges {
     /// What the rows say, and the chats that were entered.
     fn read(rows: &[Row]) -> Result<(Self, Vec<Uuid>), DbError> {
         let (end, keys) = rows.split_last().ok_or_else(|| unsaid("where the walk ends"))?;

@@ -89,6 +89,11 @@ fn mend_object(object: &mut Map<String, Value>, descriptions: &Map<String, Value
     if object.get("properties").is_some_and(|properties| properties.get("nextCursor").is_some()) {
         object.insert("required".to_owned(), json!(["data", "nextCursor", "prevCursor"]));
     }
+    // the lines of a comment are not those of its reader
+    if let Some(Value::String(description)) = object.get_mut("description") {
+        let paragraphs = description.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
+        *description = paragraphs.collect::<Vec<_>>().join("\n\n");
+    }
     // a model's title repeats its name, and is taken for a second one
     if object.get("type") == Some(&json!("object")) && object.contains_key("properties") {
         object.shift_remove("title");

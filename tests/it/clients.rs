@@ -21,6 +21,7 @@ const CONVERSATION: &[&str] = &[
     "bob may not: messages.3, only the sender edits a message, and only its text and mentions",
     "bob reacts: 👍",
     "alice deletes one",
+    "bob catches up: It begins at eight.",
     "bob had 2 unread messages in alice, and now none",
 ];
 

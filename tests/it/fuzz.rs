@@ -168,6 +168,7 @@ async fn furnish(server: &TestServer) -> There {
         let page = owner.page(path, 1, None).await;
         cursors.insert(operation.to_owned(), json!([page.cursor("nextCursor"), page.cursor("prevCursor")]));
     }
+    let position = participant.get("/sync").await.expect_status(200).body["position"].clone();
     described.extend(spare_chats.iter().skip(1).cloned());
     let description = json!({
         "chats": described,
@@ -180,7 +181,7 @@ async fn furnish(server: &TestServer) -> There {
             { "type": "group", "participantIds": [other.id], "name": "some" },
             { "type": "room", "name": "another room", "visibility": "unlisted", "topic": "this" },
         ] },
-        "texts": { "eventId": ["concert", "another"], "emoji": ["👍", "❤️"], "attachmentUrl": ["https://example.org/a.png"] },
+        "texts": { "eventId": ["concert", "another"], "emoji": ["👍", "❤️"], "since": [position], "attachmentUrl": ["https://example.org/a.png"] },
     });
     There { people: vec![participant, stranger, moderator, host], description }
 }

@@ -6,12 +6,27 @@ from typing import TypeVar
 from uuid import UUID, uuid4
 
 from chat import AuthenticatedClient
+from chat.api.changes import sync_chats
 from chat.api.chats import create_chat, list_chats
 from chat.api.friends import add_friend
 from chat.api.messages import add_reaction, delete_message, edit_message, list_messages, send_message
 from chat.api.participants import mark_read
 from chat.api.users import get_me
-from chat.models import Chat, ChatType, FriendStatus, Message, MessageEdit, MessagePage, NewChat, NewChatType, NewMessage, Problem, ReadUpTo
+from chat.models import (
+    Change,
+    ChangeKind,
+    Chat,
+    ChatType,
+    FriendStatus,
+    Message,
+    MessageEdit,
+    MessagePage,
+    NewChat,
+    NewChatType,
+    NewMessage,
+    Problem,
+    ReadUpTo,
+)
 from chat.types import UNSET, Unset
 
 T = TypeVar("T")
@@ -43,6 +58,18 @@ print(f"{other.display_name} and {friend.name} are {friend.status}")
 chat = ok(create_chat.sync(client=alice, body=NewChat(type_=NewChatType.DIRECT, participant_ids=[other.id])))
 assert chat.type_ == ChatType.DIRECT
 print(f"{me.display_name} opens the chat with {chat.name}")
+
+
+# sync: what changed in all chats since a position, until there is no more
+def sync(since: str | Unset = UNSET) -> tuple[list[Change], str]:
+    answer = ok(sync_chats.sync(client=bob, since=since))
+    if not answer.more:
+        return answer.data, answer.position
+    rest, position = sync(answer.position)
+    return answer.data + rest, position
+
+
+position = sync()[1]
 
 
 # send: with an id of one's own, sending again is safe
@@ -89,6 +116,15 @@ deleted = delete_message.sync_detailed(chat.id, third.id, client=alice)
 assert deleted.status_code == HTTPStatus.NO_CONTENT
 assert page(1).data[0].id == second.id
 print(f"{me.display_name} deletes one")
+
+
+# what a device missed that was away meanwhile: everything as it is now
+changes = sync(position)[0]
+created = next(change for change in changes if change.message and change.message.id == second.id)
+assert created.kind == ChangeKind.MESSAGE_CREATED and created.message and created.message.text == edited.text
+gone = next(change for change in changes if change.message_id == third.id)
+assert gone.kind == ChangeKind.MESSAGE_DELETED
+print(f"{other.display_name} catches up: {created.message.text}")
 
 
 # the list of chats, with what is unread

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
-import type { Chat, Message, paths, Problem } from "./chat.js";
+import type { Change, Chat, Message, paths, Problem } from "./chat.js";
 
 const { TABLETALK_URL: url = "http://127.0.0.1:8080", ALICE_TOKEN, BOB_TOKEN } = process.env;
 
@@ -34,6 +34,16 @@ const chat = await ok(alice.POST("/chats", { body: { type: "direct", participant
 assert.equal(chat.type, "direct");
 const chatId = chat.id;
 console.log(`${me.displayName} opens the chat with ${chat.name}`);
+
+// sync: what changed in all chats since a position, until there is no more
+async function sync(since?: string): Promise<{ changes: Change[]; position: string }> {
+  const query = since === undefined ? {} : { since };
+  const { data, position, more } = await ok(bob.GET("/sync", { params: { query } }));
+  if (!more) return { changes: data, position };
+  const rest = await sync(position);
+  return { ...rest, changes: [...data, ...rest.changes] };
+}
+const { position } = await sync();
 
 // send: with an id of one's own, sending again is safe
 async function send(text: string, id: string = crypto.randomUUID()): Promise<Message> {
@@ -80,6 +90,15 @@ console.log(`${other.displayName} reacts: ${liked.reactions.map((reaction) => re
 await ok(alice.DELETE("/chats/{chatId}/messages/{messageId}", { params: { path: { chatId, messageId: third.id } } }));
 assert.equal((await page(1)).data[0]?.id, second.id);
 console.log(`${me.displayName} deletes one`);
+
+// what a device missed that was away meanwhile: everything as it is now
+const { changes } = await sync(position);
+const created = changes.find((change) => change.message?.id === second.id);
+assert.equal(created?.kind, "message.created");
+assert.equal(created.message?.text, edited.text);
+const deleted = changes.find((change) => change.messageId === third.id);
+assert.equal(deleted?.kind, "message.deleted");
+console.log(`${other.displayName} catches up: ${created.message.text}`);
 
 // the list of chats, with what is unread
 async function listed(): Promise<Chat> {

@@ -21,7 +21,6 @@ pub struct Change {
     /// Where.
     pub chat_id: Uuid,
     /// Its place in the order of the chat's changes.
-    #[oai(validator(minimum(value = "1")))]
     pub rev: i64,
     /// The message, of `message.created` and `message.updated`; of `message.deleted` to those who see deleted messages.
     pub message: Option<Message>,

@@ -4,7 +4,9 @@ use std::env::var;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
-use tabletalk_conversation::types::{Chat, ChatType, FriendStatus, Message, MessagePage, NewChatType, Problem};
+use tabletalk_conversation::types::{
+    Change, ChangeKind, Chat, ChatType, FriendStatus, Message, MessagePage, NewChatType, Problem,
+};
 use tabletalk_conversation::{Client, Error};
 use uuid::Uuid;
 
@@ -31,6 +33,9 @@ async fn main() -> Result<()> {
     let chat = alice.create_chat().body_map(|chat| chat.type_(NewChatType::Direct).participant_ids([other.id])).send().await?;
     ensure!(chat.type_ == ChatType::Direct);
     println!("{} opens the chat with {}", me.display_name, chat.name);
+
+    // sync: what changed in all chats since a position, until there is no more
+    let (_, position) = sync(&bob, None).await?;
 
     // send: with an id of one's own, sending again is safe
     let first = send(&alice, &chat, "Are you coming to the concert?", Uuid::new_v4()).await?;
@@ -69,6 +74,18 @@ async fn main() -> Result<()> {
     ensure!(page(&bob, &chat, 1, None).await?.data[0].id == second.id);
     println!("{} deletes one", me.display_name);
 
+    // what a device missed that was away meanwhile: everything as it is now
+    let (changes, _) = sync(&bob, Some(position)).await?;
+    let is_second = |change: &&Change| change.message.as_ref().is_some_and(|message| message.id == second.id);
+    let created = changes.iter().find(is_second).context("nothing is told of what was sent")?;
+    ensure!(created.kind == ChangeKind::MessageCreated);
+    let text = created.message.as_ref().map(|message| &message.text);
+    ensure!(text == Some(&edited.text));
+    let gone =
+        changes.iter().find(|change| change.message_id == Some(third.id)).context("nothing is told of what was deleted")?;
+    ensure!(gone.kind == ChangeKind::MessageDeleted);
+    println!("{} catches up: {}", other.display_name, edited.text);
+
     // the list of chats, with what is unread
     let unread = listed(&bob, &chat).await?;
     ensure!(unread.unread_count == 2);
@@ -89,6 +106,22 @@ async fn page(client: &Client, chat: &Chat, limit: u32, cursor: Option<String>) 
         list = list.cursor(cursor);
     }
     Ok(list.send().await?.into_inner())
+}
+
+async fn sync(client: &Client, mut since: Option<String>) -> Result<(Vec<Change>, String)> {
+    let mut changes = Vec::new();
+    loop {
+        let mut sync = client.sync_chats();
+        if let Some(since) = since {
+            sync = sync.since(since);
+        }
+        let answer = sync.send().await?.into_inner();
+        changes.extend(answer.data);
+        if !answer.more {
+            return Ok((changes, answer.position));
+        }
+        since = Some(answer.position);
+    }
 }
 
 async fn listed(client: &Client, chat: &Chat) -> Result<Chat> {
