@@ -1169,7 +1169,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …bb29393358a4;
+as …29c8bcbd8d6c;
 grant execute on function chat_private.changes(uuid,bigint,bigint,text) to anon, authenticated, service_role;
 
 -- chats.2, for those whom messages.2 does not bind.
@@ -1756,7 +1756,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …649e17e38be8;
+as …90ae58641149;
 grant execute on function chat_private.sync(text,pg_snapshot,pg_snapshot,uuid,bigint,bigint) to authenticated, service_role;
 
 -- A time-ordered id (RFC 9562, version 7).

@@ -144,22 +144,29 @@ declare
 begin
   perform chat_private.expect_reader(_chat);
   head := chat_private.head_rev(_chat);
-  select p.rev, p.sees_after into me
+  select
+    p.rev,
+    p.sees_after,
+    c.rev as chat_rev,
+    exists (select from chat_private.my_open_rooms o where o.chat_id = _chat) as is_open
+  into me
   from chat.participants p
+  join chat.chats c on c.id = p.chat_id
   where p.chat_id = _chat and p.user_id = chat.uid() and p.left_at is null;
   -- who came, or changed role, sees other rows than before, also old ones
   now_epoch := chat_private.epoch() || '.' || coalesce(me.rev, 0);
   if _since > 0
      and (_since > head                                -- of another time: a restore took it back
           or chat_private.is_forgotten(_chat, _since)  -- what was removed meanwhile is not known any more
-          or coalesce(_epoch <> now_epoch, me.rev > _since)) then
+          or coalesce(_epoch <> now_epoch, me.rev > _since)
+          or me.sees_after > 0 and me.chat_rev > _since) then  -- a public room is read as a whole, as long as it is one
     return query select _chat, head, 'reset', null::uuid, false, head, now_epoch;
     return;
   end if;
   return query select _chat, head, 'head', null::uuid, false, head, now_epoch;
   return query
   select _chat, c.rev, c.what, c.row_id, c.is_new, head, now_epoch
-  from chat_private.changed(_chat, _since, coalesce(me.sees_after, 0), _limit) c;
+  from chat_private.changed(_chat, _since, case when me.is_open then 0 else coalesce(me.sees_after, 0) end, _limit) c;
 end
 $$;
 
@@ -211,7 +218,13 @@ begin
   end if;
 
   for p in
-    select i.chat_id, i.xid, i.left_at is not null or c.deleted_at is not null as is_gone, i.left_at, i.sees_after, c.xid as chat_xid
+    select
+      i.chat_id,
+      i.xid,
+      c.xid as chat_xid,
+      i.left_at is not null or c.deleted_at is not null as is_gone,
+      i.sees_after,
+      case when c.visibility = 'public' then 0 else i.sees_after end as reads_after  -- a public room is read as a whole
     from chat.participants i
     join chat.chats c on c.id = i.chat_id
     where i.user_id = me
@@ -226,8 +239,10 @@ begin
     since := case when p.chat_id = at_chat then at_rev end;
     at_chat := p.chat_id;
     at_rev := null;
-    if base is null or not pg_visible_in_snapshot(p.xid, base) or p.is_gone and not pg_visible_in_snapshot(p.chat_xid, base) then
-      -- came, left, or changed role: in each case other rows are seen than before
+    if base is null
+       or not pg_visible_in_snapshot(p.xid, base)
+       or (p.is_gone or p.sees_after > 0) and not pg_visible_in_snapshot(p.chat_xid, base) then
+      -- came, left, or changed role, or a room may have been opened or closed: in each case other rows are seen than before
       if base is not null or not p.is_gone then
         room := room - 1;
         return query
@@ -239,7 +254,7 @@ begin
         room := room - 1;
         return query select p.chat_id, null::bigint, 'entered', null::uuid, false, null::text;
       else
-        for k in select c.rev, c.what, c.row_id, c.is_new from chat_private.changed(p.chat_id, since, p.sees_after, room) c loop
+        for k in select c.rev, c.what, c.row_id, c.is_new from chat_private.changed(p.chat_id, since, p.reads_after, room) c loop
           room := room - 1;
           at_rev := k.rev;
           return query select p.chat_id, k.rev, k.what, k.row_id, k.is_new, null::text;

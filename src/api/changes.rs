@@ -133,9 +133,8 @@ impl ChatChanges {
         let (head, keys) = rows.split_first().ok_or_else(|| unsaid("where the chat stands"))?;
         let head_rev = head.get("head_rev");
         let more = keys.len() >= limit as usize;
-        let changes = keys.iter().map(|row| Change::read(row, true)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            data: changes.into_iter().flatten().collect(),
+            data: keys.iter().map(Change::read).collect::<Result<_, _>>()?,
             next_since: keys.last().filter(|_| more).map_or(head_rev, |row| row.get("at_rev")),
             head_rev,
             epoch: head.get("epoch"),
@@ -177,7 +176,7 @@ impl AllChanges {
                 "reset" => sync.reset = true,
                 "entered" => entered.push(row.get("at_chat_id")),
                 "left" => sync.left.push(row.get("at_chat_id")),
-                _ => sync.data.extend(Change::read(row, false)?),
+                _ => sync.data.push(Change::read(row)?),
             }
         }
         Ok((sync, entered))

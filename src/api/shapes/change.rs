@@ -85,11 +85,11 @@ pub struct ChatProfile {
 }
 
 impl Change {
-    /// Reads a key and its row. None for a message that came and went since, when `exact`: the caller cannot have it.
+    /// Reads a key and its row. A message without a row is gone, also one that came and went: who listed the chat in between has it.
     ///
     /// # Errors
     /// When the row is not what the statement promised.
-    pub fn read(row: &Row, exact: bool) -> Result<Option<Self>, DbError> {
+    pub fn read(row: &Row) -> Result<Self, DbError> {
         let id: Uuid = row.get("row_id");
         let is_new: bool = row.get("is_new");
         let mut change = Self {
@@ -106,7 +106,6 @@ impl Change {
             "message" => {
                 let seen = row.get::<_, Option<Uuid>>("id").map(|_| Message::try_from(row)).transpose()?;
                 match &seen {
-                    None if exact && is_new => return Ok(None),
                     Some(message) if message.deleted_at.is_none() => {
                         change.kind = if is_new { ChangeKind::MessageCreated } else { ChangeKind::MessageUpdated };
                     }
@@ -144,7 +143,7 @@ impl Change {
             }
             other => return Err(DbError::Fault(format!("the database told of a {other}"))),
         }
-        Ok(Some(change))
+        Ok(change)
     }
 }
 

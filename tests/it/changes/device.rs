@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{Answer, Person};
@@ -128,11 +128,10 @@ fn upsert(kept: &mut Kept, message: &Value) {
 
 /// A message as the database keeps it: what it quotes and what people are called change without it.
 fn plain(message: &Value) -> Value {
-    let mut message = message.clone();
-    for field in ["replyTo", "senderName"] {
-        message.as_object_mut().expect("a message").remove(field);
-    }
-    message
+    let fields = message.as_object().expect("a message").iter();
+    let kept: BTreeMap<&String, &Value> =
+        fields.filter(|(name, _)| !["replyTo", "senderName"].contains(&name.as_str())).collect();
+    json!(kept)
 }
 
 pub fn list<'a>(answer: &'a Answer, field: &str) -> &'a Vec<Value> {

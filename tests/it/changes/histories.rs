@@ -39,7 +39,11 @@ async fn something_happens(random: &mut Random, server: &TestServer, people: &[P
         66..74 => Some(who.adds(chat, &whom, role).await),
         74..79 => Some(who.delete(&format!("{here}/participants/{}", whom.id)).await),
         79..84 => Some(who.delete(&here).await),
-        84..87 => Some(who.patch(&here, json!({ "name": format!("name {n}") })).await),
+        84..86 => Some(who.patch(&here, json!({ "name": format!("name {n}") })).await),
+        86..87 => {
+            let visibility = random.pick(&["private", "public"]);
+            Some(who.patch(&here, json!({ "visibility": visibility })).await)
+        }
         87..92 => {
             let body =
                 json!({ "type": "group", "name": "another", "participantIds": people.iter().map(|p| p.id).collect::<Vec<_>>() });
@@ -85,6 +89,7 @@ async fn a_device_ends_with_what_it_would_get_from_scratch() {
             people.push(server.person(name).await);
         }
         let others: Vec<&Person> = people[1..].iter().collect();
+        server.database.db_set("public_rooms = 'everyone'").await;
         let mut chats = vec![people[0].group_with(&others).await, people[0].room("a room", "unlisted").await];
         let mut devices: Vec<Device> = people.iter().map(Device::of).collect();
         for _ in 0..MOMENTS {

@@ -43,7 +43,8 @@ async fn every_kind_of_change_is_told_once_and_as_it_is_now() {
     carol.delete(&format!("/chats/{chat}")).await.expect_status(204);
     alice.patch(&format!("/chats/{chat}"), json!({ "name": "the club" })).await.expect_status(200);
     let since = changes(&bob, chat, head, "").await;
-    let expected = ["message.updated", "message.deleted", "message.created", "participant.left", "chat.updated"];
+    let expected =
+        ["message.updated", "message.deleted", "message.created", "message.deleted", "participant.left", "chat.updated"];
     assert_eq!(kinds(&since), expected);
     let data = list(&since, "data");
     assert!(data.iter().all(|change| change["chatId"] == json!(chat)));
@@ -52,11 +53,12 @@ async fn every_kind_of_change_is_told_once_and_as_it_is_now() {
     assert_eq!(fields(&data[1]), ["chatId", "kind", "messageId", "rev"], "nothing but its id");
     assert_eq!(data[1]["messageId"], deleted["id"]);
     assert_eq!(data[2]["message"], new);
-    assert_eq!((&data[3]["userId"], data[3].get("participant")), (&json!(carol.id), None));
+    assert_eq!(data[3]["messageId"], gone["id"], "who listed the chat in between has it");
+    assert_eq!((&data[4]["userId"], data[4].get("participant")), (&json!(carol.id), None));
     let profile = json!({
-        "id": chat, "uid": data[4]["chat"]["uid"], "type": "group", "visibility": "private", "name": "the club", "readOnly": false,
+        "id": chat, "uid": data[5]["chat"]["uid"], "type": "group", "visibility": "private", "name": "the club", "readOnly": false,
     });
-    assert_eq!(data[4]["chat"], profile);
+    assert_eq!(data[5]["chat"], profile);
     assert_eq!(next(&since), since.body["headRev"].as_i64().expect("a head"));
 
     // the owner sees what is deleted, so is told of it whole
@@ -158,4 +160,21 @@ async fn removals_for_good_are_told_and_those_no_longer_known_reset() {
     assert_eq!(changes(&bob, chat, next(&told), "").await.body["reset"], true);
     let afresh = changes(&bob, chat, 0, "").await;
     assert_eq!((kinds(&afresh).contains(&"message.created"), &afresh.body["reset"]), (false, &json!(false)));
+}
+
+#[tokio::test]
+async fn in_a_public_room_members_hear_of_all_that_they_read() {
+    let server = TestServer::start().await;
+    server.database.db_set("history = 'since_join'").await;
+    let (adam, bob) = (server.admin("adam").await, server.person("bob").await);
+    let room = adam.room("square", "public").await;
+    let old = adam.says(room, "before bob came").await;
+    bob.joins(room).await.expect_status(200);
+    let head = next(&changes(&bob, room, 0, "").await);
+    adam.patch(&path(&old), json!({ "text": "edited" })).await.expect_status(200);
+    let told = changes(&bob, room, head, "").await;
+    assert_eq!((kinds(&told), &list(&told, "data")[0]["message"]["text"]), (vec!["message.updated"], &json!("edited")));
+    adam.patch(&format!("/chats/{room}"), json!({ "visibility": "private" })).await.expect_status(200);
+    assert_eq!(bob.reads(room).await, [""; 0], "closed, it is read from where one joined");
+    assert_eq!(changes(&bob, room, next(&told), "").await.body["reset"], true);
 }
