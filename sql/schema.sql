@@ -1388,7 +1388,7 @@ language plpgsql
 immutable
 security definer
 set search_path = pg_catalog, pg_temp
-as …5d205df48297;
+as …087b7bb77f86;
 grant execute on function chat_private.highlights(text,text) to anon, authenticated, service_role;
 
 -- Takes the chat's lock until the end of the transaction.
@@ -1687,13 +1687,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …d7caf5559830;
 
--- search.1 to search.4: where to look.
+-- search.1 to search.5: where to look.
 create function chat_private.search(_q text, _chat uuid, _sender uuid, _after timestamp with time zone, _before timestamp with time zone, _from timestamp with time zone, _from_id uuid, _newer boolean, _limit integer) returns table(chat_id uuid, id uuid, created_at timestamp with time zone)
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …9497df3eeaac;
+as …391ed0d79591;
 grant execute on function chat_private.search(text,uuid,uuid,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,boolean,integer) to anon, authenticated, service_role;
 
 -- What stands before the words of a chat in the index.

@@ -8,7 +8,8 @@ insert into chat.rules (number, name, status, sentence) values
   ('search.1', 'searches_find_what_one_reads', 403, 'a search finds the messages that one may read and that are not deleted, and counts and shows nothing else'),
   ('search.2', 'searches_have_a_word', 422, 'a search has at least one word to look for; words may be quoted together, and a minus before one leaves out what has it'),
   ('search.3', 'searches_are_short', 422, 'a search has at most 500 characters'),
-  ('search.4', 'searches_of_the_host_are_of_one_chat', 422, 'the host application searches one chat at a time');
+  ('search.4', 'searches_of_the_host_are_of_one_chat', 422, 'the host application searches one chat at a time'),
+  ('search.5', 'searches_are_for_a_few_words', 422, 'a search is for at most 20 words and phrases');
 
 -- words --------------------------------------------------------------------------------------------------------
 
@@ -247,6 +248,7 @@ as $$
 -- through a few at a time, until there are enough messages newer than the spans that remain. With _newer the other way round.
 declare
   q_max constant integer := 500;
+  terms_max constant integer := 20;
   -- what lies after the last page has no other bound in time than its last message; times go up with seq, but for a clock that is set back
   slack constant interval := '1 minute';
   terms record;
@@ -272,6 +274,8 @@ begin
   terms := chat_private.search_terms(_q);
   if coalesce(cardinality(terms.wanted), 0) = 0 then
     perform chat_private.refuse('searches_have_a_word');
+  elsif cardinality(terms.wanted) + coalesce(cardinality(terms.unwanted), 0) > terms_max then
+    perform chat_private.refuse('searches_are_for_a_few_words');
   end if;
   -- every word, with a place for the chat's key before it; the longest is looked for in the text itself, before that is taken apart
   select
@@ -387,74 +391,89 @@ begin
 end
 $$;
 
-
 create function chat_private.highlights(_text text, _q text) returns jsonb
 language plpgsql
 immutable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- Parts of the text one after the other, each a hit or not: nothing that a text contains can pass for a mark.
+-- Parts of the text one after the other, each a hit or not: nothing that a text contains can pass for a mark. Goes through the text once,
+-- and no further than it shows: whoever writes long messages of one word must not make it costly to find them.
 declare
-  looked_through constant integer := 20000;  -- characters, of a longer text
+  looked_through constant integer := 3000;  -- characters: where the first hit is later, the beginning is shown
   before_hit constant integer := 60;
   excerpt constant integer := 240;
-  wanted text[] := (chat_private.search_terms(_q)).wanted;
+  wanted text[] := array(select distinct w.term from unnest((chat_private.search_terms(_q)).wanted) w (term));
   pieces text[];
   folded text[];
   hits boolean[];
-  term text;
-  word text;
-  start integer;
-  place integer;
   total integer;
-  parts jsonb;
+  term text;
+  words text;
+  next integer;
+  i integer := 1;
+  first integer;             -- the first hit
+  hit_until integer := 0;    -- pieces up to this belong to a hit
+  shown integer := 0;        -- characters from the first hit on
+  start integer;
+  room integer := before_hit;
 begin
   -- a sign that is a word, a word, or what stands between words
-  select array_agg(p.found[1] order by p.place), array_agg(chat_private.words(p.found[1]) order by p.place)
-  into pieces, folded
+  select array_agg(p.found[1] order by p.place) into pieces
   from regexp_matches(
     left(_text, looked_through),
     format('[%1$s]|[^%1$s%2$s]+|[%2$s]+', chat_private.word_signs(), chat_private.between_words()),
     'g') with ordinality p (found, place);
   total := coalesce(cardinality(pieces), 0);
+  folded := array_fill(null::text, array[total]);
   hits := array_fill(false, array[total]);
-  foreach term in array wanted loop
-    for start in select i from generate_series(1, total) i where folded[i] <> '' and strpos(term, ' ' || split_part(folded[i], ' ', 1)) = 1
-                                                             or strpos(' ' || folded[i] || ' ', term) > 0 loop
-      word := ' ';
-      place := start;
-      while place <= total and length(word) < length(term) loop
-        word := word || case when folded[place] = '' then '' else folded[place] || ' ' end;
-        place := place + 1;
+  while i <= total and shown < excerpt loop
+    folded[i] := coalesce(folded[i], chat_private.words(pieces[i]));
+    if folded[i] <> '' then
+      foreach term in array wanted loop
+        if strpos(' ' || folded[i] || ' ', term) > 0 then
+          hit_until := greatest(hit_until, i);
+        elsif strpos(term, ' ' || split_part(folded[i], ' ', 1)) = 1 then
+          words := ' ';
+          next := i;
+          while next <= total and length(words) < length(term) loop
+            folded[next] := coalesce(folded[next], chat_private.words(pieces[next]));
+            words := words || case when folded[next] = '' then '' else folded[next] || ' ' end;
+            next := next + 1;
+          end loop;
+          if strpos(words, term) = 1 then
+            hit_until := greatest(hit_until, next - 1);
+          end if;
+        end if;
       end loop;
-      if strpos(word, term) = 1 or strpos(' ' || folded[start] || ' ', term) > 0 then
-        hits := hits[:start - 1] || array_fill(true, array[place - start]) || hits[place:];
-      end if;
-    end loop;
+    end if;
+    hits[i] := i <= hit_until;
+    if hits[i] and first is null then
+      first := i;
+    end if;
+    if first is not null then
+      shown := shown + length(pieces[i]);
+    end if;
+    i := i + 1;
   end loop;
-  start := coalesce(array_position(hits, true), 1);
-  place := start;
-  while place > 1 and length(array_to_string(pieces[place - 1:start - 1], '')) <= before_hit loop
-    place := place - 1;
+  start := coalesce(first, 1);
+  while start > 1 and length(pieces[start - 1]) <= room loop
+    start := start - 1;
+    room := room - length(pieces[start]);
   end loop;
-  select jsonb_agg(jsonb_build_object('text', g.said, 'hit', g.hit) order by g.run)
-  into parts
-  from (select string_agg(r.piece, '' order by r.i) as said, r.hit, min(r.i) as run
-        from (select
-                f.i,
-                f.hit,
-                f.piece,
-                f.i - row_number() over (partition by f.hit order by f.i) as stretch
-              from (select
-                      i,
-                      left(pieces[i], excerpt) as piece,
-                      hits[i] as hit,
-                      sum(length(pieces[i])) over (order by i) - length(pieces[i]) as sofar
-                    from generate_series(place, total) i) f
-              where f.sofar < excerpt) r
-        group by r.hit, r.stretch) g;
-  return coalesce(parts, '[]');
+  return coalesce((
+    select jsonb_agg(jsonb_build_object('text', r.said, 'hit', r.hit) order by r.place)
+    from (select string_agg(left(f.piece, excerpt), '' order by f.place) as said, f.hit, min(f.place) as place
+          from (select
+                  g.piece,
+                  g.hit,
+                  g.place,
+                  sum(length(g.piece)) over (order by g.place) - length(g.piece) as before,
+                  g.place - row_number() over (partition by g.hit order by g.place) as stretch
+                from unnest(pieces, hits) with ordinality g (piece, hit, place)
+                where g.place >= start) f
+          where f.before < excerpt
+          group by f.hit, f.stretch) r), '[]');
 end
 $$;
 
@@ -497,7 +516,7 @@ comment on function chat_private.seal_pages(uuid, integer, boolean) is 'Makes pa
 comment on function chat_private.seal() is 'Makes pages, when there is enough for one.';
 comment on function chat_private.reseal() is 'Takes the words of messages that are gone out of their pages.';
 comment on function chat_private.reseal_one() is 'Brings the page of a message up to date.';
-comment on function chat_private.search(text, uuid, uuid, timestamptz, timestamptz, timestamptz, uuid, boolean, integer) is 'search.1 to search.4: where to look.';
+comment on function chat_private.search(text, uuid, uuid, timestamptz, timestamptz, timestamptz, uuid, boolean, integer) is 'search.1 to search.5: where to look.';
 comment on function chat_private.has_terms(text, text[], text[]) is 'Whether a text has all that is looked for and nothing that is left out.';
 comment on function chat_private.highlights(text, text) is 'An excerpt of a text around what a search finds in it, in parts: [{ text, hit }].';
 comment on function chat.search(text, uuid, uuid, timestamptz, timestamptz, timestamptz, uuid, boolean, integer) is 'Messages that one reads and that have these words, newest first; from a moment and id on, to older or newer ones.';

@@ -1,6 +1,6 @@
 -- Search: what one reads, by its words.
 begin isolation level read committed;
-select plan(62);
+select plan(65);
 set local client_min_messages = warning;
 
 -- Helpers, gone with the rollback. Every id is the md5 of a word: pg_temp.id('alice').
@@ -130,6 +130,7 @@ select pg_temp.refused($$select id from chat.search('')$$, 'PT422', 'search.2', 
 select pg_temp.refused($$select id from chat.search('… ?! "" -')$$, 'PT422', 'search.2', 'nor are signs');
 select pg_temp.refused($$select id from chat.search('-parrot')$$, 'PT422', 'search.2', 'leaving out is not looking for');
 select pg_temp.refused($$select id from chat.search(repeat('ab ', 167))$$, 'PT422', 'search.3', 'a search is short');
+select pg_temp.refused($$select id from chat.search('a b c d e f g h i j k l m n o p q r s -t u')$$, 'PT422', 'search.5', 'a search is for a few words');
 
 -- pages of what was found
 create function pg_temp.walk(_q text, _size integer, _newer boolean) returns uuid[] language plpgsql as $$
@@ -216,6 +217,12 @@ select cmp_ok((select count(*) from chat_private.search_pages p where p.chat_id 
 select pg_temp.become('bob');
 
 select pg_temp.refused($$select last_seq from chat_private.search_pages$$, '42501', 'search.1', 'nobody reads the pages themselves');
+
+-- excerpts ----------------------------------------------------------------------------------------------------
+
+select pg_temp.become('chat_owner');
+select pg_temp.sees($$select sum(length(h ->> 'text')) < 400 and bool_or((h ->> 'hit')::boolean) from jsonb_array_elements(chat_private.highlights(repeat('word ', 2000), 'word wor "word word"')) h$$, 'true', 'search.1', 'an excerpt is short, however much of a text is what was looked for');
+select pg_temp.sees($$select string_agg(h ->> 'text', '|') from jsonb_array_elements(chat_private.highlights('he said: Good   Morning, all', '"good morning" sai')) h$$, 'he |said|: |Good   Morning|, all', 'search.1', '… and made of the parts of the text');
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 //! Search: messages by their words.
 //!
-//! Tables: `chat.messages`, by `chat.search`. Rules: search.1 to search.4, messages.1. Statuses: 422 for a search without a word;
+//! Tables: `chat.messages`, by `chat.search`. Rules: search.1 to search.5, messages.1. Statuses: 422 for a search without a word;
 //! 403 and 404 for one of a chat that the caller may not read.
 
 use poem_openapi::param::Query;
