@@ -6,7 +6,7 @@
 use poem::{Request, RequestBody};
 use poem_openapi::error::ContentTypeError;
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
-use poem_openapi::types::Type;
+use poem_openapi::types::{MaybeUndefined, Type};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::de::DeserializeOwned;
 
@@ -57,6 +57,15 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
         })?;
         reader.end().map_err(|error| error::invalid("", &error.to_string()))?;
         Ok(Self(value))
+    }
+}
+
+/// Whether a field was given, and what was given: null clears.
+pub fn given<T>(field: MaybeUndefined<T>) -> (bool, Option<T>) {
+    match field {
+        MaybeUndefined::Undefined => (false, None),
+        MaybeUndefined::Null => (true, None),
+        MaybeUndefined::Value(value) => (true, Some(value)),
     }
 }
 

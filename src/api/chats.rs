@@ -14,7 +14,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Tag;
-use super::body::Body;
+use super::body::{Body, given};
 use super::caller::Caller;
 use super::shapes::EXPECT_READER;
 use super::shapes::chat::{Chat, ChatType, Visibility, described_chats, read_chat};
@@ -272,15 +272,6 @@ page_of!(
     ChatPage,
     Chat
 );
-
-/// Whether a field was given, and what was given: null clears.
-fn given(field: MaybeUndefined<String>) -> (bool, Option<String>) {
-    match field {
-        MaybeUndefined::Undefined => (false, None),
-        MaybeUndefined::Null => (true, None),
-        MaybeUndefined::Value(text) => (true, Some(text)),
-    }
-}
 
 /// The caller's chats with their last messages, narrowed down by type, name and cursor.
 macro_rules! mine {

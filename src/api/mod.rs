@@ -5,7 +5,7 @@
 //!
 //! | file | operations |
 //! |---|---|
-//! | [`users`] | the directory, one user, me |
+//! | [`users`] | the directory, one user, me: get, change |
 //! | [`friends`] | friends and requests: list, ask or accept, end |
 //! | [`blocks`] | blocks: list, block, unblock |
 //! | [`chats`] | mine, one, make, change, join, leave or delete |

@@ -1,15 +1,19 @@
 //! People: the directory, one user, me.
 //!
-//! Tables: `chat.users`. Rules: users.1 (who sees whom). Statuses: 404 for who does not exist or is not known to the caller.
+//! Tables: `chat.users`. Rules: users.1 (who sees whom), users.2 to users.7 (what they write of themselves). Statuses: 404 for who does not
+//! exist or is not known to the caller, 409 for a username that is taken, 422 for a value that breaks a rule.
 
 use poem::http::StatusCode;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
+use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Enum, Object, OpenApi};
+use serde::Deserialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Tag;
+use super::body::{Body, given};
 use super::caller::Caller;
 use crate::db::Db;
 use crate::error::{ApiError, Problem, fault};
@@ -52,11 +56,20 @@ impl UsersApi {
     #[oai(path = "/users/me", method = "get", operation_id = "getMe")]
     async fn get_me(&self, caller: Caller) -> Result<Json<User>, ApiError> {
         let rows = self.db.read(&caller, ME, params![]).await?;
-        // the service role is nobody
-        rows.first().map(|row| Json(row.into())).ok_or_else(|| {
-            Problem::new(StatusCode::NOT_FOUND, "token_is_nobodys", "this token is no person's: the service role has no profile")
-                .into()
-        })
+        rows.first().map(|row| Json(row.into())).ok_or_else(nobodys)
+    }
+
+    /// Change one's profile
+    ///
+    /// An absent field stays as it is; null clears username or avatar.
+    #[oai(path = "/users/me", method = "patch", operation_id = "updateMe")]
+    async fn update_me(&self, caller: Caller, change: Body<UserUpdate>) -> Result<Json<User>, ApiError> {
+        let UserUpdate { username, display_name, avatar_url } = change.0;
+        let (set_username, username) = given(username);
+        let (set_avatar, avatar_url) = given(avatar_url);
+        let params = params![set_username, username, display_name, set_avatar, avatar_url];
+        let rows = self.db.write(&caller, UPDATE_ME, params).await?;
+        rows.first().map(|row| Json(row.into())).ok_or_else(nobodys)
     }
 
     /// Get someone
@@ -75,6 +88,28 @@ impl UsersApi {
         self.db.read(&caller, EXPECT_USER, params![user_id.0]).await?;
         Err(fault("a person was not found, and it was not said why"))
     }
+}
+
+/// The service role is nobody.
+fn nobodys() -> ApiError {
+    Problem::new(StatusCode::NOT_FOUND, "token_is_nobodys", "this token is no person's: the service role has no profile").into()
+}
+
+/// What changes in a profile.
+#[derive(Debug, Object, Deserialize)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UserUpdate {
+    /// Their handle: 3 to 32 of the characters a-z, 0-9, underscore, dot and hyphen. Null: none.
+    #[oai(default, nullable)]
+    #[serde(default)]
+    pub username: MaybeUndefined<String>,
+    /// What they are called: 1 to 100 characters.
+    pub display_name: Option<String>,
+    /// An http or https link to a picture. Null: none.
+    #[oai(default, nullable)]
+    #[serde(default)]
+    pub avatar_url: MaybeUndefined<String>,
 }
 
 /// Someone.
@@ -152,6 +187,14 @@ const ME: &str = "
 select u.id, u.username, u.display_name, u.kind, u.avatar_url, u.created_at, u.last_active_at
 from chat.users u
 where u.id = (select chat.uid())";
+
+const UPDATE_ME: &str = "
+update chat.users u
+set username = case when $1 then $2 else u.username end,
+    display_name = coalesce($3, u.display_name),
+    avatar_url = case when $4 then $5 else u.avatar_url end
+where u.id = (select chat.uid())
+returning u.id, u.username, u.display_name, u.kind, u.avatar_url, u.created_at, u.last_active_at";
 
 const ONE: &str = "
 select u.id, u.username, u.display_name, u.kind, u.avatar_url, u.created_at, u.last_active_at

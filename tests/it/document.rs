@@ -196,8 +196,10 @@ fn whatever_it_says_has_a_value() {
 fn what_may_be_null_says_so() {
     let document = document();
     let schemas = &document["components"]["schemas"];
-    for field in ["name", "topic"] {
-        assert_eq!(schemas["ChatUpdate"]["properties"][field]["nullable"], true, "null clears ChatUpdate.{field}");
+    for (update, field) in
+        [("ChatUpdate", "name"), ("ChatUpdate", "topic"), ("UserUpdate", "username"), ("UserUpdate", "avatarUrl")]
+    {
+        assert_eq!(schemas[update]["properties"][field]["nullable"], true, "null clears {update}.{field}");
     }
     for (name, schema) in schemas.as_object().expect("schemas").iter().filter(|(name, _)| name.ends_with("Page")) {
         for cursor in ["nextCursor", "prevCursor"] {

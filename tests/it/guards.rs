@@ -17,6 +17,7 @@ const EXPECTED: &[(&str, [u16; 7])] = &[
     //                      nobody anon stranger member moderator owner service
     ("listUsers", [401, 403, 200, 200, 200, 200, 200]),
     ("getMe", [401, 403, 200, 200, 200, 200, 404]),
+    ("updateMe", [401, 403, 200, 200, 200, 200, 404]),
     ("getUser", [401, 403, 404, 200, 200, 200, 200]),
     ("listFriends", [401, 403, 200, 200, 200, 200, 200]),
     ("addFriend", [401, 403, 201, 201, 201, 201, 403]),
@@ -109,6 +110,7 @@ impl Room {
         operation.has_body().then(|| match operation.id.as_str() {
             "createChat" => json!({ "type": "group" }),
             "sendMessage" | "editMessage" => json!({ "text": "what I say" }),
+            "updateMe" => json!({ "avatarUrl": "https://example.com/me.png" }),
             "updateChat" => json!({ "name": "my room" }),
             "markRead" => json!({ "seq": 1 }),
             "importMessages" => json!({ "messages": [{ "text": "what was said", "createdAt": "2020-02-02T02:02:02Z" }] }),

@@ -1,5 +1,7 @@
 //! People through the API: the directory, one user, oneself.
 
+mod profile;
+
 use serde_json::json;
 use tabletalk::app::App;
 use uuid::Uuid;
