@@ -315,6 +315,43 @@ begin atomic
   select chat_private.expect_message(_chat, _id);
 end;
 
+create function chat_private.expect_edits(_chat uuid, _id uuid) returns void
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+-- for who looked for earlier texts and found none: the message was never edited, or they may not see, or it is not theirs to read
+declare
+  message record;
+begin
+  if chat.is_service() then
+    select true as is_shown into message from chat.messages m where m.chat_id = _chat and m.id = _id;
+  else
+    -- as select_reader on chat.messages says who reads it, and select_sender_or_moderator on chat.message_edits who sees more
+    select coalesce(p.role <> 'member' or m.sender_id = chat.uid() and m.deleted_at is null, false) as is_shown into message
+    from chat.messages m
+    left join chat_private.my_memberships p on p.chat_id = m.chat_id
+    where m.chat_id = _chat
+      and m.id = _id
+      and (m.seq > p.sees_after and (m.deleted_at is null or p.role <> 'member')
+           or m.deleted_at is null and exists (select from chat_private.my_open_rooms o where o.chat_id = m.chat_id));
+  end if;
+  if not found then
+    perform chat_private.expect_message(_chat, _id);
+  elsif not message.is_shown then
+    perform chat_private.refuse('edits_are_seen_by_sender_and_moderators');
+  end if;
+end
+$$;
+
+create function chat.expect_edits(_chat uuid, _id uuid) returns void
+language sql
+stable
+begin atomic
+  select chat_private.expect_edits(_chat, _id);
+end;
+
 create function chat_private.expect_free_id(_chat uuid, _id uuid) returns void
 language plpgsql
 stable
@@ -359,6 +396,7 @@ grant execute on function
   chat.expect_message(uuid, uuid), chat_private.expect_message(uuid, uuid)
 to anon, authenticated, service_role;
 grant execute on function
+  chat.expect_edits(uuid, uuid), chat_private.expect_edits(uuid, uuid),
   chat.expect_free_id(uuid, uuid), chat_private.expect_free_id(uuid, uuid)
 to authenticated, service_role;
 grant execute on function
@@ -386,5 +424,7 @@ comment on function chat_private.expect_user(uuid) is 'users.1.';
 comment on function chat.expect_user(uuid) is 'Refuses with the reason why a person was not found.';
 comment on function chat_private.expect_message(uuid, uuid) is 'messages.12.';
 comment on function chat.expect_message(uuid, uuid) is 'Refuses with the reason why a message was not found.';
+comment on function chat_private.expect_edits(uuid, uuid) is 'edits.1.';
+comment on function chat.expect_edits(uuid, uuid) is 'Refuses with the reason why no earlier texts of a message were found; says nothing where it has none.';
 comment on function chat_private.expect_free_id(uuid, uuid) is 'messages.13 and messages.14.';
 comment on function chat.expect_free_id(uuid, uuid) is 'Refuses with the reason why an id cannot be used for a message of this chat.';

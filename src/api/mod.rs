@@ -12,6 +12,7 @@
 //! | [`participants`] | who is in a chat: list, add or change role, remove; how far one has read |
 //! | [`events`] | an event's chats, for the host application |
 //! | [`messages`] | list, send, get, edit, delete |
+//! | [`edits`] | a message's earlier texts |
 //! | [`latest`] | the latest messages of many chats |
 //! | [`reactions`] | react, take it back |
 //! | [`pins`] | list, pin, unpin |
@@ -25,6 +26,7 @@ pub mod caller;
 pub mod changes;
 pub mod chats;
 pub mod document;
+pub mod edits;
 pub mod events;
 pub mod friends;
 pub mod import;
@@ -67,7 +69,7 @@ pub type Apis = (
     (friends::FriendsApi, blocks::BlocksApi),
     (chats::ChatsApi, events::EventsApi),
     participants::ParticipantsApi,
-    (messages::MessagesApi, latest::LatestApi, reactions::ReactionsApi, pins::PinsApi),
+    (messages::MessagesApi, edits::EditsApi, latest::LatestApi, reactions::ReactionsApi, pins::PinsApi),
     changes::ChangesApi,
     (search::SearchApi, import::ImportApi),
 );
@@ -81,6 +83,7 @@ pub fn all(db: &Db, stop: &CancellationToken) -> Apis {
         participants::ParticipantsApi { db: db.clone() },
         (
             messages::MessagesApi { db: db.clone() },
+            edits::EditsApi { db: db.clone() },
             latest::LatestApi { db: db.clone() },
             reactions::ReactionsApi { db: db.clone() },
             pins::PinsApi { db: db.clone() },

@@ -1,6 +1,7 @@
 //! Messages through the API.
 
 mod edit;
+mod edits;
 mod latest;
 mod pins;
 mod reactions;
