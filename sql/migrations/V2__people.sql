@@ -9,6 +9,8 @@ insert into chat.rules (number, name, status, sentence) values
   ('users.6', 'users_kind_is_known', 422, 'a user is a member, a guest or an assistant'),
   ('users.7', 'users_avatar_url_is_a_link', 422, 'an avatar is an http or https link of at most 2,000 characters'),
   ('users.8', 'users_exist', 404, 'a user exists from the first sight of a valid token, or from when the host application names them'),
+  ('users.9', 'users_erased_are_gone', 403, 'who was erased is gone: no token opens anything for them, nobody adds or befriends them, nothing names them again'),
+  ('users.10', 'users_are_erased_by_themselves', 403, 'people erase themselves, and the host application erases anybody: profile, ties and words go, the rows stay'),
   ('friends.1', 'friendships_are_seen_by_the_two', 403, 'a friendship, asked for or accepted, is seen by the two alone'),
   ('friends.2', 'friendships_are_asked_for_oneself', 403, 'one asks for friendship for oneself'),
   ('friends.3', 'friendships_are_accepted_by_the_asked', 403, 'only the one who was asked accepts'),
@@ -35,7 +37,10 @@ create table chat.users (
     constraint users_avatar_url_is_a_link check (avatar_url ~ '^https?://\S+$' and char_length(avatar_url) <= 2000),
   created_at timestamptz not null default clock_timestamp(),
   last_active_at timestamptz,
-  constraint users_username_is_taken unique (username)
+  erased_at timestamptz,
+  constraint users_username_is_taken unique (username),
+  constraint users_erased_are_gone check (
+    erased_at is null or display_name = 'deleted user' and username is null and avatar_url is null and last_active_at is null)
 ) with (fillfactor = 85);
 create index users_by_age on chat.users (created_at, id);
 
@@ -68,7 +73,7 @@ alter table chat.blocks enable row level security;
 
 create policy update_self on chat.users for update
 to authenticated
-using (id = (select chat.uid()));
+using (id = (select chat.uid()) and erased_at is null);
 
 create policy select_party on chat.friendships for select
 to authenticated
@@ -202,7 +207,12 @@ begin
                         else u.display_name end,
     avatar_url = case when u.last_active_at is null then coalesce(u.avatar_url, excluded.avatar_url) else u.avatar_url end,
     last_active_at = excluded.last_active_at
-  where u.last_active_at is null or u.last_active_at < excluded.last_active_at - interval '1 minute';
+  where u.erased_at is null
+    and (u.last_active_at is null or u.last_active_at < excluded.last_active_at - interval '1 minute');
+  -- asked afterwards: whoever erased them while this waited for the row has done so
+  if exists (select from chat.users u where u.id = me and u.erased_at is not null) then
+    perform chat_private.refuse('users_erased_are_gone');
+  end if;
 end
 $$;
 
@@ -253,6 +263,41 @@ as $$
   select pg_advisory_xact_lock(uuid_hash_extended(least(_one, _other), 4280) # uuid_hash_extended(greatest(_one, _other), 4281))
 $$;
 
+create function chat_private.hold_people(_ids uuid[]) returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+-- Their rows, as a foreign key would: who erases one of them waits for this transaction, or this one finds them erased.
+declare
+  one uuid;
+begin
+  for one in select distinct i.id from unnest(_ids) i (id) order by i.id loop
+    perform from chat.users u where u.id = one and u.erased_at is null for key share;
+    if not found then
+      perform chat_private.refuse('users_exist');
+    end if;
+  end loop;
+end
+$$;
+
+create function chat_private.hold_party() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_table_name = 'friendships' then
+    perform chat_private.hold_people(array[new.requester_id, new.addressee_id]);
+  else
+    perform chat_private.hold_people(array[new.blocker_id, new.blocked_id]);
+  end if;
+  return new;
+end
+$$;
+
 create function chat_private.friendship_rules() returns trigger
 language plpgsql
 volatile
@@ -262,9 +307,7 @@ as $$
 begin
   if tg_op = 'INSERT' then
     perform chat_private.introduce_me();
-    if not exists (select from chat.users u where u.id = new.addressee_id) then
-      perform chat_private.refuse('users_exist');
-    end if;
+    perform chat_private.hold_people(array[new.requester_id, new.addressee_id]);
   end if;
   perform chat_private.hold_pair(new.requester_id, new.addressee_id);
   if exists (select from chat_private.my_blocks b where b.user_id in (new.requester_id, new.addressee_id)) then
@@ -283,6 +326,8 @@ $$;
 create trigger _100_rules before insert or update on chat.friendships for each row
 when (row_security_active('chat.friendships'::regclass) and current_user <> 'service_role')
 execute function chat_private.friendship_rules();
+create trigger _200_people before insert on chat.friendships for each row
+execute function chat_private.hold_party();
 
 create function chat_private.block_rules() returns trigger
 language plpgsql
@@ -292,9 +337,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform chat_private.introduce_me();
-  if not exists (select from chat.users u where u.id = new.blocked_id) then
-    perform chat_private.refuse('users_exist');
-  end if;
+  perform chat_private.hold_people(array[new.blocker_id, new.blocked_id]);
   perform chat_private.hold_pair(new.blocker_id, new.blocked_id);
   delete from chat.friendships f
   where least(f.requester_id, f.addressee_id) = least(new.blocker_id, new.blocked_id)
@@ -305,6 +348,8 @@ $$;
 create trigger _100_rules before insert on chat.blocks for each row
 when (new.blocker_id = chat.uid())
 execute function chat_private.block_rules();
+create trigger _200_people before insert on chat.blocks for each row
+execute function chat_private.hold_party();
 
 grant select on chat_private.my_blocks, chat_private.my_friends to authenticated;
 grant execute on function chat.introduce_me(), chat_private.introduce_me() to authenticated;
@@ -319,6 +364,7 @@ comment on column chat.users.kind is 'member, guest or assistant.';
 comment on column chat.users.avatar_url is 'A picture.';
 comment on column chat.users.created_at is 'When they were first seen or named.';
 comment on column chat.users.last_active_at is 'When they last asked for anything, to a few minutes; null for who never came.';
+comment on column chat.users.erased_at is 'Since when they are erased; nothing brings them back.';
 comment on index chat.users_by_age is 'Who came last?';
 comment on table chat.friendships is 'One row per pair: who asked, who was asked, and since when both agree.';
 comment on column chat.friendships.requester_id is 'Who asked.';
@@ -340,15 +386,20 @@ comment on function chat_private.introduce_me() is 'Makes the user of this token
 comment on function chat.introduce_me() is 'Makes the user of this token at first sight, and notes that they are active. Idempotent.';
 comment on function chat_private.expect_users(uuid[]) is 'Makes users of those who have never come.';
 comment on function chat_private.hold_pair(uuid, uuid) is 'Takes the lock of two people until the end of the transaction.';
+comment on function chat_private.hold_people(uuid[]) is 'users.8: holds the rows of people who are there until the end of the transaction.';
+comment on function chat_private.hold_party() is 'users.8 and users.9: both people of a friendship or block are there, and stay so until it is.';
 comment on function chat_private.friendship_rules() is 'friends.3, friends.6 and what an update of a friendship may change.';
 comment on function chat_private.block_rules() is 'blocks.4: a block ends the friendship.';
 comment on trigger _100_rules on chat.friendships is 'Binds those whom RLS binds, the service role apart.';
 comment on trigger _100_rules on chat.blocks is 'Binds who blocks for themselves.';
+comment on trigger _200_people on chat.friendships is 'Binds everyone.';
+comment on trigger _200_people on chat.blocks is 'Binds everyone.';
 call chat_private.cite('constraint users_username_is_plain on chat.users', 'users.3');
 call chat_private.cite('constraint users_username_is_taken on chat.users', 'users.4');
 call chat_private.cite('constraint users_display_name_is_a_name on chat.users', 'users.5');
 call chat_private.cite('constraint users_kind_is_known on chat.users', 'users.6');
 call chat_private.cite('constraint users_avatar_url_is_a_link on chat.users', 'users.7');
+call chat_private.cite('constraint users_erased_are_gone on chat.users', 'users.9');
 call chat_private.cite('constraint friendships_are_between_two on chat.friendships', 'friends.5');
 call chat_private.cite('index chat.friendships_are_one_per_pair', 'friends.7');
 call chat_private.cite('constraint blocks_are_between_two on chat.blocks', 'blocks.3');

@@ -216,7 +216,7 @@ using (exists (select from chat_private.my_memberships m where m.chat_id = tombs
 create policy select_acquaintance on chat.users for select
 to authenticated
 using (id = (select chat.uid())
-       or (select s.directory from chat.settings s) = 'everyone'
+       or erased_at is null and (select s.directory from chat.settings s) = 'everyone'
        or exists (select
                   from chat_private.my_friends f
                   where f.user_id = users.id and (f.accepted_at is not null or f.asked_me))
@@ -433,7 +433,7 @@ begin
     if new.role <> 'member' and my_role <> 'owner' then
       perform chat_private.refuse('participants_get_roles_from_owners');
     end if;
-    if not exists (select from chat.users u where u.id = new.user_id) then
+    if not exists (select from chat.users u where u.id = new.user_id and u.erased_at is null) then
       perform chat_private.refuse('users_exist');
     end if;
     if not is_in and exists (select from chat_private.my_blocks b where b.user_id = new.user_id) then

@@ -20,6 +20,7 @@ insert into chat.rules (number, name, status, sentence) values
   ('messages.17', 'messages_mention_a_few', 422, 'a message mentions at most 50 people'),
   ('messages.18', 'messages_in_read_only_chats_are_moderators', 403, 'in a read-only chat only owner and moderators write and edit'),
   ('messages.19', 'messages_text_is_kept', 403, 'an edit keeps the earlier text'),
+  ('messages.20', 'messages_stay_erased', 409, 'an erased message says that it was erased, and nothing else ever again'),
   ('edits.1', 'edits_are_seen_by_sender_and_moderators', 403, 'earlier texts are seen by the sender, while the message stands, and by owner and moderators'),
   ('reads.1', 'reads_are_seen_by_participants', 403, 'participants see how far the others have read'),
   ('reads.2', 'reads_are_marked_for_oneself', 403, 'participants mark how far they themselves have read'),
@@ -66,7 +67,9 @@ create table chat.messages (
   erased_at timestamptz,
   reactions jsonb,
   primary key (chat_id, id),
-  constraint messages_kind_is_known check (kind = 'system' or kind in ('user', 'assistant') and sender_id is not null)
+  constraint messages_kind_is_known check (kind = 'system' or kind in ('user', 'assistant') and sender_id is not null),
+  constraint messages_stay_erased check (
+    erased_at is null or text = '[erased]' and cardinality(mentions) = 0 and attachment_url is null)
 );
 create unique index messages_by_seq on chat.messages (chat_id, seq) include (sender_id, deleted_at);
 create unique index messages_changed on chat.messages (chat_id, rev) where rev <> seq;
@@ -239,6 +242,7 @@ create trigger _200_words_inserted before insert on chat.messages for each row
 when (new.imported_at is null)
 execute function chat_private.message_words();
 create trigger _200_words_updated before update of text on chat.messages for each row
+when (new.erased_at is null)
 execute function chat_private.message_words();
 
 create function chat_private.chat_is_there() returns trigger
@@ -433,7 +437,7 @@ begin
 end
 $$;
 create trigger _100_keep_earlier_text after update of text, mentions on chat.messages for each row
-when ((old.text, old.mentions) is distinct from (new.text, new.mentions))
+when ((old.text, old.mentions) is distinct from (new.text, new.mentions) and new.erased_at is null)
 execute function chat_private.keep_earlier_text();
 
 create function chat_private.delete_message(_chat uuid, _id uuid) returns void
@@ -570,16 +574,17 @@ comment on function chat_private.read_forward() is 'reads.2 and reads.3.';
 comment on trigger _100_sender_is_in on chat.messages is 'Binds those whom RLS binds, the service role apart.';
 comment on trigger _930_chat_is_there on chat.messages is 'Binds those whom RLS does not bind, and the service role.';
 comment on trigger _200_words_inserted on chat.messages is 'Binds everyone who does not import.';
-comment on trigger _200_words_updated on chat.messages is 'Binds everyone.';
+comment on trigger _200_words_updated on chat.messages is 'Binds everyone, but for words that are erased.';
 comment on trigger _940_reply on chat.messages is 'Binds everyone who does not import.';
 comment on trigger _950_insert_rules on chat.messages is 'Binds those whom RLS binds, the service role apart.';
 comment on trigger _950_update_rules on chat.messages is 'Binds those whom RLS binds, the service role apart.';
 comment on trigger _100_arrive on chat.messages is 'Binds everyone who does not import.';
-comment on trigger _100_keep_earlier_text on chat.messages is 'Binds everyone.';
+comment on trigger _100_keep_earlier_text on chat.messages is 'Binds everyone, but for words that are erased.';
 comment on trigger _100_softly on chat.messages is 'Binds those whom RLS binds, and the service role also where it bypasses RLS.';
 comment on trigger _100_forward on chat.read_markers is 'Binds everyone.';
 call chat_private.cite('constraint messages_text_is_not_blank on chat.messages', 'messages.7');
 call chat_private.cite('constraint messages_mention_a_few on chat.messages', 'messages.17');
 call chat_private.cite('constraint messages_attachment_url_is_a_link on chat.messages', 'messages.16');
 call chat_private.cite('constraint messages_kind_is_known on chat.messages', 'messages.15');
+call chat_private.cite('constraint messages_stay_erased on chat.messages', 'messages.20');
 call chat_private.cite('constraint reads_start_at_the_beginning on chat.read_markers', 'reads.4');

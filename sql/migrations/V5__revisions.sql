@@ -69,6 +69,8 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  erases boolean := tg_op = 'UPDATE' and old.erased_at is null and new.erased_at is not null;
 begin
   if tg_op = 'INSERT' then
     if new.imported_at is not null then
@@ -85,10 +87,16 @@ begin
     if new is not distinct from old then
       return new;  -- nothing changed: no rev, no event; null would hide the row from RETURNING
     end if;
-    if old.deleted_at is not null then
+    if old.erased_at is not null and new.erased_at is distinct from old.erased_at then
+      perform chat_private.refuse('messages_stay_erased');
+    end if;
+    if old.deleted_at is not null
+       and not (erases
+                and (new.deleted_at, new.edited_at, new.pinned_at, new.imported_at, new.reactions)
+                    is not distinct from (old.deleted_at, old.edited_at, old.pinned_at, old.imported_at, old.reactions)) then
       perform chat_private.refuse('messages_stay_deleted');
     end if;
-    if (new.text, new.mentions) is distinct from (old.text, old.mentions) then
+    if (new.text, new.mentions) is distinct from (old.text, old.mentions) and not erases then
       new.edited_at := clock_timestamp();
     end if;
   end if;
@@ -112,6 +120,7 @@ as $$
 declare
   joins boolean := tg_op = 'INSERT' or old.left_at is not null and new.left_at is null;
   c record;
+  gone timestamptz;
 begin
   if tg_op = 'UPDATE' then
     if (new.chat_id, new.user_id) is distinct from (old.chat_id, old.user_id) then
@@ -139,6 +148,11 @@ begin
     perform chat_private.refuse('chats_direct_ones_have_a_pair');
   end if;
   if joins then
+    -- the row is held, as the foreign key does: who erases them waits for this transaction, or this one finds them erased
+    select u.erased_at into gone from chat.users u where u.id = new.user_id for key share;
+    if gone is not null then
+      perform chat_private.refuse('users_erased_are_gone');
+    end if;
     new.joined_at := clock_timestamp();
     new.joined_rev := new.rev;
     new.sees_after := case
@@ -325,8 +339,8 @@ create trigger _100_truncate before truncate on chat.tombstones for each stateme
 -- comments -----------------------------------------------------------------------------------------------------
 
 comment on function chat_private.next_rev(uuid, bigint) is 'Locks the chat and gives its next rev, above _above; records the hint that something changed.';
-comment on function chat_private.stamp_message() is 'Gives rev, seq and times; messages.10, messages.11, revs.2.';
-comment on function chat_private.stamp_participant() is 'Gives rev and times; participants.9, participants.11.';
+comment on function chat_private.stamp_message() is 'Gives rev, seq and times; messages.10, messages.11, messages.20, revs.2.';
+comment on function chat_private.stamp_participant() is 'Gives rev and times; participants.9, participants.11, users.9.';
 comment on function chat_private.stamp_chat() is 'Gives rev; chats.15, chats.16.';
 comment on function chat_private.bury_message() is 'A tombstone for a message deleted for good.';
 comment on function chat_private.fold_tombstones() is 'One reset instead of more than 1,000 tombstones of one statement.';

@@ -210,7 +210,8 @@ begin
     insert into chat.participants as p (chat_id, user_id)
     select distinct put_event_chat.chat_id, i.id
     from unnest(_user_ids) i (id)
-    where i.id is not null
+    -- the host may not know yet who is erased
+    where i.id is not null and not exists (select from chat.users u where u.id = i.id and u.erased_at is not null)
     on conflict on constraint participants_pkey do update set left_at = null where p.left_at is not null;
   end if;
 end

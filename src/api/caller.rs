@@ -1,7 +1,7 @@
 //! Who asks, as an argument: an operation that takes a [`Caller`] cannot be reached without a valid token.
 //!
-//! The first sight of a token makes its user, by a function of the database; this file remembers for a few minutes whom it has
-//! introduced, so that the others need not be asked.
+//! The first sight of a token makes its user, by a function of the database, which refuses who was erased; this file remembers for a few
+//! minutes whom it has introduced, so that the others need not be asked.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -39,6 +39,11 @@ impl Deref for Caller {
     }
 }
 
+/// The same, of whoever it is: also of who was erased, and so is no [`Caller`] any more.
+#[derive(SecurityScheme)]
+#[oai(rename = "bearer", ty = "bearer", bearer_format = "JWT", checker = "verify")]
+pub struct Bearing(pub Identity);
+
 /// Where a request notes who asked, for the log line written after it.
 #[derive(Clone, Default)]
 pub struct Subject(pub Arc<OnceLock<Uuid>>);
@@ -48,7 +53,8 @@ pub struct Subject(pub Arc<OnceLock<Uuid>>);
 pub struct Gate {
     authenticator: Authenticator,
     db: Db,
-    introduced: Arc<Mutex<HashMap<Uuid, Instant>>>,
+    /// When, and nothing for those who are to be asked about each time.
+    introduced: Arc<Mutex<HashMap<Uuid, Option<Instant>>>>,
 }
 
 impl Gate {
@@ -60,31 +66,52 @@ impl Gate {
         let Some(subject) = who.subject else { return Ok(()) };
         {
             let introduced = self.introduced.lock().unwrap_or_else(PoisonError::into_inner);
-            if introduced.get(&subject).is_some_and(|at| at.elapsed() < REMEMBERED) {
+            if introduced.get(&subject).is_some_and(|at| at.is_some_and(|at| at.elapsed() < REMEMBERED)) {
                 return Ok(());
             }
         }
         self.db.write(who, INTRODUCE, params![]).await?;
+        self.note(subject, Some(Instant::now()));
+        Ok(())
+    }
+
+    /// Forgets that someone was introduced, and never again remembers it: they are erased.
+    pub fn forget(&self, who: &Identity) {
+        if let Some(subject) = who.subject {
+            self.note(subject, None);
+        }
+    }
+
+    fn note(&self, subject: Uuid, at: Option<Instant>) {
         let mut introduced = self.introduced.lock().unwrap_or_else(PoisonError::into_inner);
         if introduced.len() >= REMEMBERED_AT_MOST {
-            introduced.retain(|_, at| at.elapsed() < REMEMBERED);
+            introduced.retain(|_, at| at.is_none_or(|at| at.elapsed() < REMEMBERED));
             if introduced.len() >= REMEMBERED_AT_MOST {
                 introduced.clear();
             }
         }
-        introduced.insert(subject, Instant::now());
-        Ok(())
+        // what was introduced before somebody was forgotten may be noted after it
+        let noted = introduced.entry(subject).or_insert(at);
+        *noted = noted.and(at);
     }
 }
 
 async fn check(request: &Request, bearer: Bearer) -> poem::Result<Identity> {
-    let gate: &Gate = request.data().expect("invariant: app.rs gives every request its gate");
-    let identity = gate.authenticator.verify(&bearer.token).await.map_err(refusal)?;
+    let identity = verify(request, bearer).await?;
+    gate(request).introduce(&identity).await.map_err(ApiError::from)?;
+    Ok(identity)
+}
+
+async fn verify(request: &Request, bearer: Bearer) -> poem::Result<Identity> {
+    let identity = gate(request).authenticator.verify(&bearer.token).await.map_err(refusal)?;
     if let (Some(subject), Some(noted)) = (identity.subject, request.data::<Subject>()) {
         let _ = noted.0.set(subject);
     }
-    gate.introduce(&identity).await.map_err(ApiError::from)?;
     Ok(identity)
+}
+
+fn gate(request: &Request) -> &Gate {
+    request.data().expect("invariant: app.rs gives every request its gate")
 }
 
 fn refusal(error: AuthError) -> ApiError {

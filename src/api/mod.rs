@@ -5,7 +5,8 @@
 //!
 //! | file | operations |
 //! |---|---|
-//! | [`users`] | the directory, one user, me: get, change |
+//! | [`users`] | the directory, one user, me: get, change, erase |
+//! | [`export`] | everything about oneself |
 //! | [`friends`] | friends and requests: list, ask or accept, end |
 //! | [`blocks`] | blocks: list, block, unblock |
 //! | [`chats`] | mine, one, make, change, join, leave or delete |
@@ -28,6 +29,7 @@ pub mod chats;
 pub mod document;
 pub mod edits;
 pub mod events;
+pub mod export;
 pub mod friends;
 pub mod import;
 pub mod latest;
@@ -65,7 +67,7 @@ pub enum Tag {
 
 /// Every resource.
 pub type Apis = (
-    users::UsersApi,
+    (users::UsersApi, export::ExportApi),
     (friends::FriendsApi, blocks::BlocksApi),
     (chats::ChatsApi, events::EventsApi),
     participants::ParticipantsApi,
@@ -77,7 +79,7 @@ pub type Apis = (
 /// Every resource, over one database. `stop` ends the requests that wait.
 pub fn all(db: &Db, stop: &CancellationToken) -> Apis {
     (
-        users::UsersApi { db: db.clone() },
+        (users::UsersApi { db: db.clone() }, export::ExportApi { db: db.clone() }),
         (friends::FriendsApi { db: db.clone() }, blocks::BlocksApi { db: db.clone() }),
         (chats::ChatsApi { db: db.clone() }, events::EventsApi { db: db.clone() }),
         participants::ParticipantsApi { db: db.clone() },

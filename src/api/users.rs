@@ -1,21 +1,23 @@
 //! People: the directory, one user, me.
 //!
-//! Tables: `chat.users`. Rules: users.1 (who sees whom), users.2 to users.7 (what they write of themselves). Statuses: 404 for who does not
-//! exist or is not known to the caller, 409 for a username that is taken, 422 for a value that breaks a rule.
+//! Tables: `chat.users`; function `chat.erase_me`. Rules: users.1 (who sees whom), users.2 to users.7 (what they write of themselves), users.9
+//! and users.10 (erasure). Statuses: 404 for who does not exist or is not known to the caller, 409 for a username that is taken, 422 for a
+//! value that breaks a rule.
 
 use poem::http::StatusCode;
+use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::types::MaybeUndefined;
-use poem_openapi::{Enum, Object, OpenApi};
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use serde::Deserialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Tag;
 use super::body::{Body, given};
-use super::caller::Caller;
-use crate::db::Db;
+use super::caller::{Bearing, Caller, Gate};
+use crate::db::{Db, DbError};
 use crate::error::{ApiError, Problem, fault};
 use crate::wire::{Cursor, Ids, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
 use crate::{page_of, params};
@@ -70,6 +72,30 @@ impl UsersApi {
         let params = params![set_username, username, display_name, set_avatar, avatar_url];
         let rows = self.db.write(&caller, UPDATE_ME, params).await?;
         rows.first().map(|row| Json(row.into())).ok_or_else(nobodys)
+    }
+
+    /// Erase oneself
+    ///
+    /// For good: the profile is emptied, friendships, blocks and reactions go, one leaves all chats (as the last owner, to who was there
+    /// longest), and every message one ever sent says `[erased]`, its earlier texts too. Answers when all of it is done; whoever hangs
+    /// up is erased all the same. The token opens nothing any more, but for asking this again.
+    #[oai(path = "/users/me", method = "delete", operation_id = "deleteMe")]
+    async fn delete_me(&self, who: Bearing, gate: Data<&Gate>) -> Result<DeletedMe, ApiError> {
+        let (db, gate, who) = (self.db.clone(), gate.clone(), who.0);
+        // a task of its own, which the end of the connection does not end; a crash does, and asking again goes on from there
+        let erasing = tokio::spawn(async move {
+            let mut more = Some(true);
+            while more == Some(true) {
+                let rows = db.write(&who, ERASE_ME, params![]).await?;
+                gate.forget(&who);
+                more = rows.first().and_then(|row| row.get("more"));
+            }
+            Ok::<_, DbError>(more)
+        });
+        match erasing.await.unwrap_or_else(|panic| Err(DbError::Fault(panic.to_string())))? {
+            Some(_) => Ok(DeletedMe::Done),
+            None => Err(nobodys()),
+        }
     }
 
     /// Get someone
@@ -141,6 +167,14 @@ pub enum UserKind {
     Assistant,
 }
 
+/// What erasing oneself answers.
+#[derive(ApiResponse)]
+pub enum DeletedMe {
+    /// Nothing of the caller is left.
+    #[oai(status = 204)]
+    Done,
+}
+
 page_of!(
     /// A page of people.
     UserPage,
@@ -195,6 +229,8 @@ set username = case when $1 then $2 else u.username end,
     avatar_url = case when $4 then $5 else u.avatar_url end
 where u.id = (select chat.uid())
 returning u.id, u.username, u.display_name, u.kind, u.avatar_url, u.created_at, u.last_active_at";
+
+const ERASE_ME: &str = "select chat.erase_me() as more";
 
 const ONE: &str = "
 select u.id, u.username, u.display_name, u.kind, u.avatar_url, u.created_at, u.last_active_at

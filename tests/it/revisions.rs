@@ -2,6 +2,7 @@
 //!
 //! `TABLETALK_TEST_RACE=20` races twenty times longer than usual; `TABLETALK_TEST_SEED` repeats a run's choices.
 
+mod erasure;
 mod isolation;
 mod log;
 mod moves;

@@ -1,6 +1,9 @@
 //! People through the API: the directory, one user, oneself.
 
+mod erasure;
+mod export;
 mod profile;
+mod slices;
 
 use serde_json::json;
 use tabletalk::app::App;

@@ -49,6 +49,8 @@ pub struct Message {
     pub pinned_at: Option<Timestamp>,
     /// When it was deleted: seen by owner and moderators.
     pub deleted_at: Option<Timestamp>,
+    /// When its words were erased, with the person who sent it: its text is `[erased]`.
+    pub erased_at: Option<Timestamp>,
 }
 
 /// A message as another one shows it that answers it.
@@ -114,6 +116,7 @@ impl TryFrom<&Row> for Message {
             edited_at: row.get("edited_at"),
             pinned_at: row.get("pinned_at"),
             deleted_at: row.get("deleted_at"),
+            erased_at: row.get("erased_at"),
         })
     }
 }
@@ -140,7 +143,7 @@ impl From<&Row> for QuotedMessage {
 macro_rules! message_columns {
     () => {
         "m.id, m.chat_id, m.seq, m.rev, m.kind, m.sender_id, m.text, m.reply_to_id, m.attachment_url, m.mentions, m.reactions, \
-         m.created_at, m.edited_at, m.pinned_at, m.deleted_at"
+         m.created_at, m.edited_at, m.pinned_at, m.deleted_at, m.erased_at"
     };
 }
 

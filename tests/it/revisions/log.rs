@@ -41,6 +41,8 @@ begin
     new.rev,
     tg_table_name,
     case when tg_op = 'INSERT' then 'made'
+         when n -> 'erased_at' is distinct from o -> 'erased_at' then 'erased'
+         when n -> 'reactions' is distinct from o -> 'reactions' then 'reacted'
          when n -> 'deleted_at' is distinct from o -> 'deleted_at' then 'deleted'
          when n -> 'pinned_at' is distinct from o -> 'pinned_at' then 'pinned'
          else 'changed' end,
@@ -83,7 +85,8 @@ group by r.chat_id, r.rev
 having count(*) > 1";
 
 /// A change by somebody who, by the rev before it, was not in the chat or had not the role for it. Spared are one's own joining, the
-/// founding, and what a transaction sets off by its own leaving: the last one's ends the group.
+/// founding, what a transaction sets off by its own leaving (the last one's ends the group), and an erasure: it reaches where one is no
+/// longer, and takes back one's reactions there.
 const BY_OUTSIDERS: &str = "
 select format('chat %s, rev %s: %s %s by %s, in: %s, role: %s', l.chat_id, l.rev, l.source, l.what, l.actor, p.is_in, p.role)
 from race.log l
@@ -95,6 +98,8 @@ left join lateral (
   limit 1) p on true
 where l.actor is not null
   and not (l.source = 'participants' and l.who = l.actor)
+  and l.what <> 'erased'
+  and not (l.what = 'reacted' and exists (select from chat.users u where u.id = l.actor and u.erased_at is not null))
   and not exists (select
                   from race.log f
                   where f.chat_id = l.chat_id and f.xid = l.xid and f.source = 'chats' and f.what = 'made')

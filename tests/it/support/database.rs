@@ -57,6 +57,21 @@ impl Database {
         self.db_owner().await.batch_execute(&statement).await.expect(&statement);
     }
 
+    /// Where these words are, in whatever column of whatever table: its name and the row.
+    pub async fn db_finds(&self, words: &str) -> Vec<String> {
+        let owner = self.db_owner().await;
+        let tables = "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname in ('chat', 'chat_private')";
+        let mut found = Vec::new();
+        for table in owner.query(tables, &[]).await.expect(tables) {
+            let table: &str = table.get(0);
+            let statement =
+                format!("select format('%s: %s', '{table}', t) from {table} t where strpos(lower(t::text), lower($1)) > 0");
+            let rows = owner.query(&statement, &[&words]).await.expect(&statement);
+            found.extend(rows.iter().map(|row| row.get::<_, String>(0)));
+        }
+        found
+    }
+
     /// What the tables hold that requests write, to compare: a refused request changes nothing of it.
     pub async fn db_rows(&self) -> Vec<String> {
         const TABLES: [&str; 9] = [
