@@ -1,5 +1,6 @@
 //! A database per test, copied from the template.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
@@ -7,6 +8,29 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::cluster::{Cluster, INSTALLER, TEMPLATE, cluster};
+
+/// The tables that requests write: their keys, and whom or what a row is about.
+const TABLES: [(&str, &str, &str); 10] = [
+    ("users", "t.id", "t.id"),
+    ("friendships", "t.requester_id, t.addressee_id", "t.requester_id, t.addressee_id"),
+    ("blocks", "t.blocker_id, t.blocked_id", "t.blocker_id, t.blocked_id"),
+    ("chats", "t.id", "t.id"),
+    ("participants", "t.chat_id, t.user_id", "t.user_id"),
+    ("messages", "t.chat_id, t.id", "t.id"),
+    ("message_edits", "t.chat_id, t.message_id, t.rev", "t.message_id"),
+    ("reactions", "t.chat_id, t.message_id, t.user_id, t.emoji", "t.user_id, t.message_id"),
+    ("read_markers", "t.chat_id, t.user_id", "t.user_id"),
+    ("tombstones", "t.chat_id, t.rev", "t.row_id"),
+];
+
+/// A row as it is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StoredRow {
+    /// Whom or what it is about.
+    pub of: Vec<Option<Uuid>>,
+    /// All of it.
+    pub all: String,
+}
 
 /// A migrated database that no other test uses.
 pub struct Database {
@@ -74,19 +98,29 @@ impl Database {
 
     /// What the tables hold that requests write, to compare: a refused request changes nothing of it.
     pub async fn db_rows(&self) -> Vec<String> {
-        const TABLES: [&str; 9] = [
-            "chats",
-            "participants",
-            "messages",
-            "message_edits",
-            "reactions",
-            "read_markers",
-            "tombstones",
-            "friendships",
-            "blocks",
-        ];
-        let each = TABLES.map(|table| format!("select format('%s: %s', '{table}', t) as row from chat.{table} t"));
-        let rows = self.db_owner().await.query(&format!("{} order by 1", each.join(" union all ")), &[]).await.expect("rows");
-        rows.iter().map(|row| row.get("row")).collect()
+        let rows = self.db_rows_by_key().await;
+        rows.into_iter()
+            .filter(|((table, _), _)| *table != "users")
+            .map(|((table, _), row)| format!("{table}: {}", row.all))
+            .collect()
+    }
+
+    /// The same and the people, to see which rows a request changed.
+    pub async fn db_rows_by_key(&self) -> BTreeMap<(&'static str, String), StoredRow> {
+        let each = TABLES.iter().map(|(table, key, of)| {
+            // people are active whenever they ask for something
+            format!(
+                "select '{table}' as table, concat_ws(' ', {key}) as key, array[{of}]::uuid[] as of,
+                            (to_jsonb(t) - 'last_active_at')::text as all from chat.{table} t"
+            )
+        });
+        let statement = each.collect::<Vec<_>>().join(" union all ");
+        let rows = self.db_owner().await.query(&statement, &[]).await.expect("rows");
+        rows.iter()
+            .map(|row| {
+                let table = TABLES.iter().find(|(table, ..)| *table == row.get::<_, &str>("table")).expect("one of them").0;
+                ((table, row.get("key")), StoredRow { of: row.get("of"), all: row.get("all") })
+            })
+            .collect()
     }
 }
