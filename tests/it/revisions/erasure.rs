@@ -115,6 +115,33 @@ async fn an_erasure_is_whole_whatever_happens_meanwhile() {
     log::db_holds(&watcher).await;
 }
 
+#[tokio::test]
+async fn an_erasure_waits_for_who_lets_them_in_at_this_moment() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let room = alice.room("a room", "private").await;
+    let hers = server.database.db_as(alice.id).await;
+    let watcher = server.database.cluster.db_superuser(&server.database.name).await;
+    hers.batch_execute("begin").await.expect("a transaction");
+    let adding = format!("insert into chat.participants (chat_id, user_id) values ('{room}', '{}')", bob.id);
+    hers.batch_execute(&adding).await.expect(&adding);
+    let asking = format!("insert into chat.friendships (addressee_id) values ('{}')", bob.id);
+    hers.batch_execute(&asking).await.expect(&asking);
+    let (me, erasing) = (bob.id, tokio::spawn(async move { bob.delete("/users/me").await }));
+    eventually("the erasure waits", async || {
+        let waiting = "select from pg_stat_activity a where a.datname = current_database() and a.wait_event_type = 'Lock'";
+        !watcher.query(waiting, &[]).await.expect(waiting).is_empty()
+    })
+    .await;
+    hers.batch_execute("commit").await.expect("a commit");
+    erasing.await.expect("an answer").expect_status(204);
+    let left = "select (select count(*) from chat.participants p where p.user_id = $1 and p.left_at is null)
+                     + (select count(*) from chat.friendships f where f.addressee_id = $1)";
+    assert_eq!(watcher.query_one(left, &[&me]).await.expect(left).get::<_, i64>(0), 0);
+    let people = alice.get(&format!("/chats/{room}/participants")).await.expect_status(200);
+    assert_eq!(people.data().len(), 1, "{}", people.body);
+}
+
 impl Town {
     async fn request(&self, random: &mut Random) -> (&'static str, Answer) {
         let me = if random.chance(60) { random.pick(&self.go) } else { random.pick(&self.stay) };
