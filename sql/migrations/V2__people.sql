@@ -9,7 +9,7 @@ insert into chat.rules (number, name, status, sentence) values
   ('users.6', 'users_kind_is_known', 422, 'a user is a member, a guest or an assistant'),
   ('users.7', 'users_avatar_url_is_a_link', 422, 'an avatar is an http or https link of at most 2,000 characters'),
   ('users.8', 'users_exist', 404, 'a user exists from the first sight of a valid token, or from when the host application names them'),
-  ('users.9', 'users_erased_are_gone', 403, 'who was erased is gone: no token opens anything for them, nobody adds or befriends them, nothing names them again'),
+  ('users.9', 'users_erased_are_gone', 403, 'who was erased is gone: no token opens anything for them, nobody adds or befriends them, nothing names them again or is said in their name'),
   ('users.10', 'users_are_erased_by_themselves', 403, 'people erase themselves, and the host application erases anybody: profile, ties and words go, the rows stay'),
   ('friends.1', 'friendships_are_seen_by_the_two', 403, 'a friendship, asked for or accepted, is seen by the two alone'),
   ('friends.2', 'friendships_are_asked_for_oneself', 403, 'one asks for friendship for oneself'),

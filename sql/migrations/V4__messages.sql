@@ -252,9 +252,16 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 -- under the lock: _900_rev came before
+declare
+  gone timestamptz;
 begin
   if not exists (select from chat.chats c where c.id = new.chat_id and c.deleted_at is null) then
     perform chat_private.refuse('chats_exist');
+  end if;
+  -- who sends for others may not know who is erased; held, so that an erasure of this moment finds the message
+  select u.erased_at into gone from chat.users u where u.id = new.sender_id for key share;
+  if gone is not null then
+    perform chat_private.refuse('users_erased_are_gone');
   end if;
   return new;
 end
@@ -557,7 +564,7 @@ comment on column chat.read_markers.user_id is 'Who.';
 comment on column chat.read_markers.seq is 'The seq up to which they have read.';
 comment on function chat_private.uuid_v7() is 'A time-ordered id (RFC 9562, version 7).';
 comment on function chat_private.sender_is_in() is 'messages.2, before the lock.';
-comment on function chat_private.chat_is_there() is 'chats.2, for those whom messages.2 does not bind.';
+comment on function chat_private.chat_is_there() is 'chats.2 and users.9, for those whom messages.2 does not bind.';
 comment on function chat_private.message_words() is 'messages.8: the longest text is a setting, so no constraint can say it.';
 comment on function chat_private.message_insert_rules() is 'What a new message must pass under the lock: check_writer, messages.14.';
 comment on function chat_private.is_sent(uuid, uuid) is 'Whether the asker has sent a message with this id in this chat.';

@@ -1,6 +1,6 @@
 -- Erasure: who erases whom, what is left, and that it stays so.
 begin isolation level read committed;
-select plan(64);
+select plan(65);
 set local client_min_messages = warning;
 
 -- Helpers, gone with the rollback. Every id is the md5 of a word: pg_temp.id('alice').
@@ -208,6 +208,7 @@ select pg_temp.refused($$insert into chat.participants (chat_id, user_id) values
 select pg_temp.refused($$update chat.participants set left_at = null where user_id = pg_temp.id('bob') and chat_id = pg_temp.id('yard')$$, 'PT403', 'users.9', '… by update');
 select pg_temp.does($$select chat.put_event_chat('expo', 'approved_group', 'Expo', array[pg_temp.id('bob'), pg_temp.id('erin'), pg_temp.id('dave')])$$, 1, 'users.9', 'who is on the list of an event and gone');
 select pg_temp.sees($$select count(*) from chat.participants p join chat.chats c on c.id = p.chat_id and c.type = 'approved_group' where p.left_at is null$$, '2', 'users.9', '… is left out of its chat');
+select pg_temp.refused($$insert into chat.messages (chat_id, sender_id, kind, text) values (pg_temp.id('yard'), pg_temp.id('bob'), 'user', 'x')$$, 'PT403', 'users.9', 'says nothing in his name');
 select pg_temp.refused($$update chat.messages set text = 'secret' where id = pg_temp.id('b1')$$, '23514', 'messages.20', 'the host puts no words into an erased message');
 select pg_temp.refused($$update chat.messages set mentions = array[pg_temp.id('alice')] where id = pg_temp.id('b1')$$, '23514', 'messages.20', 'nor names into it');
 select pg_temp.become('chat_owner');

@@ -40,7 +40,7 @@ pub enum ChangeKind {
     /// A message was sent.
     #[oai(rename = "message.created")]
     MessageCreated,
-    /// It was edited, pinned, unpinned or reacted to.
+    /// It was edited, pinned, unpinned, reacted to or erased.
     #[oai(rename = "message.updated")]
     MessageUpdated,
     /// It is gone, at least for the caller.

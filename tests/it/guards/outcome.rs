@@ -39,6 +39,9 @@ fn told(body: &Value, names: &Names) -> Vec<String> {
         (Value::Object(_), _) => vec![name(body, names).unwrap_or("new").to_owned()],
         (other, _) => panic!("what is this? {other}"),
     };
+    if let Some(entered) = body["entered"].as_array() {
+        told.push(format!("entered [{}]", listed(entered, names)));
+    }
     let invalid = body["invalidChatIds"].as_array().into_iter().flatten();
     told.extend(invalid.map(|id| format!("not {}", names[&id.as_str().and_then(|id| id.parse().ok()).expect("an id")])));
     told
@@ -60,7 +63,9 @@ fn told_by_line(line: &str, names: &Names) -> String {
 
 /// What an item is called.
 fn name(item: &Value, names: &Names) -> Option<&'static str> {
-    match id(item) {
+    // a change is about one of these
+    let about = ["message", "participant", "chat"].iter().map(|part| &item[part]).find(|part| part.is_object());
+    match id(about.unwrap_or(item)) {
         Some(id) => names.get(&id).copied(),
         // an earlier text has nothing that names it
         None => item.get("replacedAt").map(|_| "edit"),

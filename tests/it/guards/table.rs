@@ -157,6 +157,20 @@ pub const EXPECTED: &[Row] = &[
         ("member", "200 [message pinned]"),
         ("moderator owner service", "200 [deleted message pinned]"),
     ]),
+    ("listChanges", &[
+        ("nobody expired", "401"),
+        ("anon stranger", "403"),
+        ("member", "200 [erin me message moderator owner pinned room]"),
+        ("moderator", "200 [deleted erin me member message owner pinned room]"),
+        ("owner", "200 [deleted erin me member message moderator pinned room]"),
+        ("service", "200 [deleted erin member message moderator owner pinned room]"),
+    ]),
+    ("sync", &[
+        ("nobody expired", "401"),
+        ("anon", "403"),
+        ("stranger service", "200 [], entered []"),
+        ("member moderator owner", "200 [], entered [room]"),
+    ]),
     ("sendMessage", &[
         ("nobody expired", "401"),
         ("anon stranger", "403"),

@@ -206,3 +206,28 @@ async fn the_last_owner_passes_on_what_others_are_in() {
     assert_eq!(roles(&carol, room).await, ["carol owner"]);
     carol.ask(Method::DELETE, &format!("/chats/{room}?scope=everyone"), None).await.expect_status(204);
 }
+
+#[tokio::test]
+async fn every_copy_of_the_words_is_told() {
+    let server = TestServer::start().await;
+    let (alice, bob, carol) = (server.person("alice").await, server.person("bob").await, server.person("carol").await);
+    let group = alice.group_with(&[&bob, &carol]).await;
+    let mut said = Vec::new();
+    for text in ["first", "second"] {
+        said.push(bob.says(group, text).await["id"].clone());
+    }
+    let deleted = bob.says(group, "deleted").await;
+    bob.delete(&path(&deleted)).await.expect_status(204);
+    let copy = carol.get(&format!("/chats/{group}/changes?since=0")).await.expect_status(200).body;
+    let position = carol.get("/sync").await.expect_status(200).body["position"].as_str().expect("a position").to_owned();
+    bob.delete("/users/me").await.expect_status(204);
+    let (since, epoch) = (&copy["nextSince"], copy["epoch"].as_str().expect("an epoch"));
+    for path in [format!("/chats/{group}/changes?since={since}&epoch={epoch}"), format!("/sync?since={position}")] {
+        let told = carol.get(&path).await.expect_status(200);
+        let erased: Vec<&Value> = told.data().iter().filter(|change| change["message"].is_object()).collect();
+        assert_eq!(erased.iter().map(|change| &change["message"]["id"]).collect::<Vec<_>>(), said.iter().collect::<Vec<_>>());
+        assert!(erased.iter().all(|change| change["message"]["text"] == "[erased]"), "{}", told.body);
+        let left: Vec<&Value> = told.data().iter().filter(|change| change["kind"] == "participant.left").collect();
+        assert_eq!(left.iter().map(|change| &change["userId"]).collect::<Vec<_>>(), [&json!(bob.id)]);
+    }
+}
