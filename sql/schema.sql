@@ -84,10 +84,13 @@ create table chat.users (
   avatar_url text,  -- A picture.
   created_at timestamp with time zone not null default clock_timestamp(),  -- When they were first seen or named.
   last_active_at timestamp with time zone,  -- When they last asked for anything, to a few minutes; null for who never came.
+  erased_at timestamp with time zone,  -- Since when they are erased; nothing brings them back.
   constraint users_pkey primary key (id),
   constraint users_username_is_taken unique (username),  -- users.4: a username belongs to one person
   constraint users_avatar_url_is_a_link check (avatar_url ~ '^https?://\S+$' and char_length(avatar_url) <= 2000),  -- users.7: an avatar is an http or https link of at most 2,000 characters
   constraint users_display_name_is_a_name check (display_name ~ '\S' and char_length(display_name) <= 100),  -- users.5: a display name has 1 to 100 characters and is not blank
+  constraint users_erased_are_gone  -- users.9: who was erased is gone: no token opens anything for them, nobody adds or befriends them, nothing names them again or is said in their name
+    check (erased_at is null or display_name = 'deleted user' and username is null and avatar_url is null and last_active_at is null),
   constraint users_kind_is_known check (kind = any (array['member', 'guest', 'assistant'])),  -- users.6: a user is a member, a guest or an assistant
   constraint users_username_is_plain check (username ~ '^[a-z0-9_.-]{3,32}$')  -- users.3: a username has 3 to 32 of the characters a-z, 0-9, underscore, dot and hyphen
 ) with (fillfactor=85);
@@ -100,7 +103,7 @@ alter table chat.users enable row level security;
 create policy select_acquaintance on chat.users for select
 to authenticated
 using (id = (select chat.uid())
-       or ((select s.directory from chat.settings s)) = 'everyone'
+       or erased_at is null and ((select s.directory from chat.settings s)) = 'everyone'
        or exists (select from chat_private.my_friends f
                   where f.user_id = users.id and (f.accepted_at is not null or f.asked_me))
        or exists (select from chat_private.my_companions c where c.user_id = users.id));
@@ -118,12 +121,17 @@ with check (true);
 -- users.2: people write their own profile and nobody else's
 create policy update_self on chat.users for update
 to authenticated
-using (id = (select chat.uid()));
+using (id = (select chat.uid()) and erased_at is null);
 
 -- staff.1: the service role is the host application: it writes what the tables allow
 create policy update_service on chat.users for update
 to service_role
 using (true);
+
+-- Binds everyone.
+create trigger _100_stay_erased before update on chat.users
+for each row when (old.erased_at is not null and new.erased_at is distinct from old.erased_at)
+execute function chat_private.stay_erased();
 
 grant select on chat.users to chat_auditor;
 grant select, insert (id, username, display_name, kind, avatar_url), update (username, display_name, kind, avatar_url) on chat.users to service_role;
@@ -189,6 +197,11 @@ create trigger _100_rules before insert or update on chat.friendships
 for each row when (row_security_active('chat.friendships'::regclass::oid) and current_user <> 'service_role'::name)
 execute function chat_private.friendship_rules();
 
+-- Binds everyone.
+create trigger _200_people before insert on chat.friendships
+for each row
+execute function chat_private.hold_party();
+
 grant select on chat.friendships to chat_auditor;
 grant select, insert (requester_id, addressee_id), update (accepted_at), delete on chat.friendships to authenticated;
 grant select, insert (requester_id, addressee_id, accepted_at), delete on chat.friendships to service_role;
@@ -239,6 +252,11 @@ using (true);
 create trigger _100_rules before insert on chat.blocks
 for each row when (new.blocker_id = chat.uid())
 execute function chat_private.block_rules();
+
+-- Binds everyone.
+create trigger _200_people before insert on chat.blocks
+for each row
+execute function chat_private.hold_party();
 
 grant select on chat.blocks to chat_auditor;
 grant select, delete on chat.blocks to service_role;
@@ -544,6 +562,8 @@ create table chat.messages (
     check (kind = 'system' or (kind = any (array['user', 'assistant'])) and sender_id is not null),
   constraint messages_mention_a_few  -- messages.17: a message mentions at most 50 people
     check (case when array_ndims(mentions) > 1 then false else cardinality(mentions) <= 50 and array_position(mentions, null::uuid) is null end),
+  constraint messages_stay_erased  -- messages.20: an erased message says that it was erased, and nothing else ever again
+    check (erased_at is null or text = '[erased]' and cardinality(mentions) = 0 and attachment_url is null),
   constraint messages_text_is_not_blank check (text ~ '\S'),  -- messages.7: a message has a text that is not blank
   constraint messages_chat_id_fkey foreign key (chat_id) references chat.chats(id) on delete cascade
 );
@@ -619,9 +639,9 @@ create trigger _100_arrive after insert on chat.messages
 for each row when (new.imported_at is null)
 execute function chat_private.message_arrives();
 
--- Binds everyone.
+-- Binds everyone, but for words that are erased.
 create trigger _100_keep_earlier_text after update of text, mentions on chat.messages
-for each row when (old.text is distinct from new.text or old.mentions is distinct from new.mentions)
+for each row when ((old.text is distinct from new.text or old.mentions is distinct from new.mentions) and new.erased_at is null)
 execute function chat_private.keep_earlier_text();
 
 -- Binds those whom RLS binds, the service role apart.
@@ -644,9 +664,9 @@ create trigger _200_reseal after delete on chat.messages referencing old table a
 for each statement
 execute function chat_private.reseal();
 
--- Binds everyone.
+-- Binds everyone but an erasure.
 create trigger _200_reseal_one after update of text, deleted_at on chat.messages
-for each row when (old.text is distinct from new.text or (old.deleted_at is null) is distinct from (new.deleted_at is null))
+for each row when ((old.text is distinct from new.text or (old.deleted_at is null) is distinct from (new.deleted_at is null)) and not old.erased_at is distinct from new.erased_at)
 execute function chat_private.reseal_one();
 
 -- Binds everyone who does not import.
@@ -659,9 +679,9 @@ create trigger _200_words_inserted before insert on chat.messages
 for each row when (new.imported_at is null)
 execute function chat_private.message_words();
 
--- Binds everyone.
+-- Binds everyone, but for words that are erased.
 create trigger _200_words_updated before update of text on chat.messages
-for each row
+for each row when (new.erased_at is null)
 execute function chat_private.message_words();
 
 -- Binds everyone.
@@ -878,6 +898,20 @@ create index search_pages_by_word on chat_private.search_pages using gin (words)
 
 alter table chat_private.search_pages enable row level security;
 
+-- chat_private.erasures -------------------------------------------------------------------------------------
+-- Erasures that are not done yet, and how far they came.
+
+create table chat_private.erasures (
+  user_id uuid not null,  -- Who is erased.
+  chat_id uuid not null default '00000000-0000-0000-0000-000000000000'::uuid,  -- The chat that was reached: those with a lower id are done.
+  seq bigint,  -- The seq up to which that chat is done; null: all of it.
+  begun_at timestamp with time zone not null default clock_timestamp(),  -- When it began.
+  constraint erasures_pkey primary key (user_id),
+  constraint erasures_user_id_fkey foreign key (user_id) references chat.users(id) on delete cascade
+);
+
+alter table chat_private.erasures enable row level security;
+
 -- chat_private.my_blocks ------------------------------------------------------------------------------------
 -- Everyone between whom and the asker stands a block, whoever made it.
 
@@ -986,6 +1020,27 @@ volatile
 as …b6bbc39e5050;
 grant execute on function chat.end_event_chat(text,text) to service_role;
 
+-- Erases the asker, a slice at a time: call it until it says false. Idempotent.
+create function chat.erase_me() returns boolean
+language sql
+volatile
+as …1273e6072b0c;
+grant execute on function chat.erase_me() to authenticated, service_role;
+
+-- Erases someone, a slice at a time: call it until it says false, each time in a transaction of its own. Idempotent.
+create function chat.erase_user(_id uuid) returns boolean
+language sql
+volatile
+as …7ea581cad8e9;
+grant execute on function chat.erase_user(uuid) to service_role;
+
+-- Refuses with the reason why no earlier texts of a message were found; says nothing where it has none.
+create function chat.expect_edits(_chat uuid, _id uuid) returns void
+language sql
+stable
+as …c70239c30f37;
+grant execute on function chat.expect_edits(uuid,uuid) to authenticated, service_role;
+
 -- Refuses with the reason why an id cannot be used for a message of this chat.
 create function chat.expect_free_id(_chat uuid, _id uuid) returns void
 language sql
@@ -1013,6 +1068,13 @@ language sql
 stable
 as …7fd523867442;
 grant execute on function chat.expect_user(uuid) to anon, authenticated, service_role;
+
+-- Everything about the asker as lines of JSON, a slice at a time: call it with the place that it gave, until it gives none.
+create function chat.export_me(_place jsonb default null::jsonb, out lines text, out place jsonb) returns record
+language sql
+stable
+as …d5825f47d14c;
+grant execute on function chat.export_me(jsonb) to authenticated, service_role;
 
 -- Imports messages: [{ id, senderId, kind, text, mentions, replyToId, attachmentUrl, createdAt, editedAt }]; only text and createdAt must be there. _read: those in the chat who had nothing to read still have nothing. Idempotent by id.
 create function chat.import_messages(_chat uuid, _messages jsonb, _read boolean default true, out imported integer, out already_there integer, out last_seq bigint) returns record
@@ -1130,7 +1192,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …6962b651ca84;
+as …3339761d288a;
 
 -- Tombstones for a chat deleted for good, and for those who were ever in it.
 create function chat_private.bury_chat() returns trigger
@@ -1172,13 +1234,13 @@ set search_path = pg_catalog, pg_temp
 as …29c8bcbd8d6c;
 grant execute on function chat_private.changes(uuid,bigint,bigint,text) to anon, authenticated, service_role;
 
--- chats.2, for those whom messages.2 does not bind.
+-- chats.2 and users.9, for those whom messages.2 does not bind.
 create function chat_private.chat_is_there() returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …bb438d3f6828;
+as …5a27ca6c9d55;
 
 -- chats.4, chats.5, and the founder's first sight.
 create function chat_private.chat_rules() returns trigger
@@ -1285,6 +1347,33 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …100bd127bb83;
 
+-- users.10: a slice of someone's erasure.
+create function chat_private.erase(_user uuid) returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …d1eb8c2f7531;
+grant execute on function chat_private.erase(uuid) to service_role;
+
+-- users.10, for oneself; null for who is nobody.
+create function chat_private.erase_me() returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …6cde4f16439b;
+grant execute on function chat_private.erase_me() to authenticated, service_role;
+
+-- edits.1.
+create function chat_private.expect_edits(_chat uuid, _id uuid) returns void
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …bda44f54b4b3;
+grant execute on function chat_private.expect_edits(uuid,uuid) to authenticated, service_role;
+
 -- messages.13 and messages.14.
 create function chat_private.expect_free_id(_chat uuid, _id uuid) returns void
 language plpgsql
@@ -1329,6 +1418,43 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …b6963bd8ee68;
 
+-- Of an export: earlier texts of messages.
+create function chat_private.export_edits(_user uuid, _place jsonb) returns table(line json, place jsonb)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as …92254a8bf400;
+
+-- A slice of the asker's export; no row's columns for who is nobody.
+create function chat_private.export_me(_place jsonb, out lines text, out place jsonb) returns record
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …8fed4ad7e756;
+grant execute on function chat_private.export_me(jsonb) to authenticated, service_role;
+
+-- Of an export: messages, deleted ones too.
+create function chat_private.export_messages(_user uuid, _place jsonb) returns table(line json, place jsonb)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as …4d29a0a0add7;
+
+-- Of an export: profile, friendships, blocks.
+create function chat_private.export_people(_user uuid, _part text, _place jsonb) returns table(line json, place jsonb)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …8d82b37b8cd7;
+
+-- Of an export: participations, reactions.
+create function chat_private.export_places(_user uuid, _part text, _place jsonb) returns table(line json, place jsonb)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …8aee3430f6a6;
+
 -- What someone is called whose token has no name.
 create function chat_private.fallback_name(_id uuid) returns text
 language sql
@@ -1358,7 +1484,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …68f1cc2c669b;
+as …9c766cd27e4e;
 
 -- Whether the chat changed since a snapshot.
 create function chat_private.has_news(_chat uuid, _snapshot pg_snapshot) returns boolean
@@ -1405,13 +1531,29 @@ volatile
 set search_path = pg_catalog, pg_temp
 as …bc2318a11992;
 
+-- users.8 and users.9: both people of a friendship or block are there, and stay so until it is.
+create function chat_private.hold_party() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …98f3dc0c2550;
+
+-- users.8: holds the rows of people who are there until the end of the transaction.
+create function chat_private.hold_people(_ids uuid[]) returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …f29ab85ac9ad;
+
 -- imports.1 to imports.3.
 create function chat_private.import_messages(_chat uuid, _messages jsonb, _read boolean, out imported integer, out already_there integer, out last_seq bigint) returns record
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …1cb57c1660cf;
+as …7b8d0c326d92;
 grant execute on function chat_private.import_messages(uuid,jsonb,boolean) to service_role;
 
 -- Messages to import, as rows in the order given.
@@ -1427,7 +1569,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …b8ba424c7adb;
+as …0e770dc5c9dc;
 grant execute on function chat_private.introduce_me() to authenticated;
 
 -- Whether removals since this rev are not known any more.
@@ -1527,6 +1669,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …bbb3cc64ec4f;
 
+-- The seqs of someone's messages in a chat, a slice at a time.
+create function chat_private.messages_of(_user uuid, _chat uuid, _after bigint, _looks integer, _most integer, out seqs bigint[], out looked integer, out upto bigint) returns record
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …b4ffed7d0e75;
+
 -- The last migration this database has had: the server compares it with the last it knows.
 create function chat_private.migrated_to() returns integer
 language sql
@@ -1535,6 +1684,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …51df74693fb3;
 grant execute on function chat_private.migrated_to() to chat_api;
+
+-- A time as the API writes it.
+create function chat_private.moment(_at timestamp with time zone) returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …a5f35b3c82b3;
 
 -- The display name in a token, null when it has none.
 create function chat_private.name_from_claims(_claims jsonb) returns text
@@ -1558,6 +1714,13 @@ language sql
 volatile
 as …d98a2bdf3453;
 grant execute on function chat_private.new_uid() to authenticated;
+
+-- The next chat, by id, that someone is or was in.
+create function chat_private.next_chat_of(_user uuid, _after uuid) returns uuid
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …7939cb044508;
 
 -- Locks the chat and gives its next rev, above _above; records the hint that something changed.
 create function chat_private.next_rev(_chat uuid, _above bigint default 0) returns bigint
@@ -1590,7 +1753,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …96d729987486;
+as …9b05801cd45a;
 
 -- participants.1: names go with the chat they are read in.
 create function chat_private.people(_chat uuid, _user_ids uuid[]) returns table(user_id uuid, display_name text, username text, avatar_url text, role text, joined_at timestamp with time zone, left_at timestamp with time zone)
@@ -1607,7 +1770,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …1ad33ea83cfe;
+as …9e8defc97d12;
 grant execute on function chat_private.put_event_chat(text,text,text,uuid[]) to service_role;
 
 -- reactions.2, reactions.3 and reactions.5.
@@ -1663,6 +1826,13 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …ed1bae226bbb;
+
+-- Brings the pages of these messages up to date.
+create function chat_private.reseal_pages(_chat uuid, _seqs bigint[]) returns void
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as …193c64bba718;
 
 -- Up to which rev a snapshot holds the chat, or somewhat less.
 create function chat_private.rev_seen(_chat uuid, _snapshot pg_snapshot) returns bigint
@@ -1734,21 +1904,28 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …1b72a2dedf0f;
 
--- Gives rev, seq and times; messages.10, messages.11, revs.2.
+-- Gives rev, seq and times; messages.10, messages.11, messages.20, revs.2.
 create function chat_private.stamp_message() returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …36e913931240;
+as …1eb4d2f14d13;
 
--- Gives rev and times; participants.9, participants.11.
+-- Gives rev and times; participants.9, participants.11, users.9.
 create function chat_private.stamp_participant() returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …3dfda35a6cda;
+as …3b96783a9d02;
+
+-- users.9.
+create function chat_private.stay_erased() returns trigger
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …74a334ce3bf6;
 
 -- changes.1, for all of one's chats.
 create function chat_private.sync(_epoch text, _base pg_snapshot, _target pg_snapshot, _at uuid, _since bigint, _limit bigint) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, next_position text)
@@ -1758,6 +1935,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …90ae58641149;
 grant execute on function chat_private.sync(text,pg_snapshot,pg_snapshot,uuid,bigint,bigint) to authenticated, service_role;
+
+-- Makes someone leave a chat who asks nobody: participants.6 and participants.10.
+create function chat_private.take_out(_chat uuid, _user uuid) returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …7f9efe5bb4bb;
 
 -- A time-ordered id (RFC 9562, version 7).
 create function chat_private.uuid_v7() returns uuid

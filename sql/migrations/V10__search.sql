@@ -187,6 +187,22 @@ create trigger _200_seal after insert on chat.messages for each row
 when (new.imported_at is null and hashint8(new.seq) % 32 = 0)
 execute function chat_private.seal();
 
+create function chat_private.reseal_pages(_chat uuid, _seqs bigint[]) returns void
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+  -- each page once, however many of its messages there are
+  update chat_private.search_pages p set words = chat_private.search_page(p.chat_id, p.first_seq, p.last_seq)
+  where p.chat_id = _chat
+    and p.last_seq in (select (select n.last_seq
+                               from chat_private.search_pages n
+                               where n.chat_id = _chat and n.last_seq >= s.seq
+                               order by n.last_seq
+                               limit 1)
+                       from unnest(_seqs) s (seq))
+$$;
+
 create function chat_private.reseal() returns trigger
 language plpgsql
 volatile
@@ -228,7 +244,9 @@ begin
 end
 $$;
 create trigger _200_reseal_one after update of text, deleted_at on chat.messages for each row
-when (old.text is distinct from new.text or (old.deleted_at is null) is distinct from (new.deleted_at is null))
+when ((old.text is distinct from new.text or (old.deleted_at is null) is distinct from (new.deleted_at is null))
+      -- an erasure does so itself, once for all of a page
+      and old.erased_at is not distinct from new.erased_at)
 execute function chat_private.reseal_one();
 
 -- search -------------------------------------------------------------------------------------------------------
@@ -514,6 +532,7 @@ comment on index chat_private.search_pages_by_word is 'Which pages of this chat 
 comment on function chat_private.search_page(uuid, bigint, bigint) is 'The words of the messages from this seq to that.';
 comment on function chat_private.seal_pages(uuid, integer, boolean) is 'Makes pages of what came after the last page of a chat.';
 comment on function chat_private.seal() is 'Makes pages, when there is enough for one.';
+comment on function chat_private.reseal_pages(uuid, bigint[]) is 'Brings the pages of these messages up to date.';
 comment on function chat_private.reseal() is 'Takes the words of messages that are gone out of their pages.';
 comment on function chat_private.reseal_one() is 'Brings the page of a message up to date.';
 comment on function chat_private.search(text, uuid, uuid, timestamptz, timestamptz, timestamptz, uuid, boolean, integer) is 'search.1 to search.5: where to look.';
@@ -522,4 +541,4 @@ comment on function chat_private.highlights(text, text) is 'An excerpt of a text
 comment on function chat.search(text, uuid, uuid, timestamptz, timestamptz, timestamptz, uuid, boolean, integer) is 'Messages that one reads and that have these words, newest first; from a moment and id on, to older or newer ones.';
 comment on trigger _200_seal on chat.messages is 'Binds everyone who does not import.';
 comment on trigger _200_reseal on chat.messages is 'Binds everyone.';
-comment on trigger _200_reseal_one on chat.messages is 'Binds everyone.';
+comment on trigger _200_reseal_one on chat.messages is 'Binds everyone but an erasure.';

@@ -45,6 +45,7 @@ declare
   text_max constant integer := 65536;  -- what the setting may say at most, whatever it says today
   page_size constant integer := 256;  -- of what is long past: the fewer pages, the sooner they are written
   given record;
+  gone uuid[];
   base bigint;
   end_seq bigint;  -- of what the chat had before
   sealed bigint;   -- how much of that search has in pages
@@ -73,6 +74,10 @@ begin
 
   -- who said something is shown by name, so they were in the chat; who is in it stays as they are
   perform chat_private.expect_users(given.senders);
+  -- who is erased stays so: their messages come erased. The rows are held, so that an erasure of this moment finds what comes
+  gone := array(select u.id
+                from (select u.id, u.erased_at from chat.users u where u.id = any (given.senders) order by u.id for key share) u
+                where u.erased_at is not null);
   insert into chat.participants (chat_id, user_id, left_at)
   select _chat, s.id, clock_timestamp()
   from unnest(given.senders) s (id)
@@ -84,13 +89,20 @@ begin
   base := chat_private.next_rev(_chat);
   -- in the order of their times, those of one moment as given; of two with one id the first
   insert into chat.messages (
-    chat_id, id, seq, rev, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at)
+    chat_id, id, seq, rev, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at,
+    erased_at)
   select
-    _chat, n.id, base + n.nth, base + n.nth, n.sender_id, n.kind, n.text, n.mentions, n.reply_to_id, n.attachment_url,
-    n.created_at, clock_timestamp(), n.edited_at
+    _chat, n.id, base + n.nth, base + n.nth, n.sender_id, n.kind,
+    case when n.is_gone then '[erased]' else n.text end,
+    case when n.is_gone then '{}' else n.mentions end,
+    n.reply_to_id,
+    case when not n.is_gone then n.attachment_url end,
+    n.created_at, clock_timestamp(), n.edited_at,
+    case when n.is_gone then clock_timestamp() end
   from (select
           coalesce(g.id, chat_private.uuid_v7()) as id, g.sender_id, g.kind, g.text, g.mentions, g.reply_to_id, g.attachment_url,
           g.created_at, g.edited_at,
+          coalesce(g.sender_id = any (gone), false) as is_gone,
           row_number() over (order by g.created_at, g.place) - 1 as nth,
           case when g.id is null then 1 else row_number() over (partition by g.id order by g.created_at, g.place) end as nth_of_id
         from chat_private.import_rows(_messages) g) n

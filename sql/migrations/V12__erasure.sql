@@ -186,6 +186,7 @@ begin
 
     update chat.messages m set text = '[erased]', mentions = '{}', attachment_url = null, erased_at = clock_timestamp()
     where m.chat_id = place.chat_id and m.seq = any (found_in_chat.seqs) and m.erased_at is null;
+    perform chat_private.reseal_pages(place.chat_id, found_in_chat.seqs);
     place.seq := found_in_chat.upto;
     rows_left := rows_left - cardinality(found_in_chat.seqs);
     looks_left := looks_left - found_in_chat.looked;

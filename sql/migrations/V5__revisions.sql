@@ -150,7 +150,7 @@ begin
   if joins then
     -- the row is held, as the foreign key does: who erases them waits for this transaction, or this one finds them erased
     select u.erased_at into gone from chat.users u where u.id = new.user_id for key share;
-    if gone is not null then
+    if gone is not null and new.left_at is null then
       perform chat_private.refuse('users_erased_are_gone');
     end if;
     new.joined_at := clock_timestamp();

@@ -88,7 +88,8 @@ async fn what_one_may_not_read_is_in_no_list() {
     let room = Room::new(&server).await;
     for caller in ["nobody", "expired", "anon", "stranger"] {
         for operation in operations().iter().filter(|o| o.method == Method::GET && o.path_parameters().is_empty()) {
-            let told = room.caller(caller).get(&operation.path).await.body.to_string();
+            let query = if operation.id == "searchMessages" { "?q=erin" } else { "" };
+            let told = room.caller(caller).get(&format!("{}{query}", operation.path)).await.body.to_string();
             for hidden in room.hidden() {
                 assert!(!told.contains(&hidden.to_string()), "{} tells {caller}: {told}", operation.id);
             }

@@ -101,6 +101,7 @@ impl Room {
         });
         match operation.id.as_str() {
             "deleteChat" => path + "?scope=everyone",
+            "searchMessages" => format!("{path}?q=erin&chatId={}", self.id),
             "listLatestMessages" => format!("{path}?chatIds={}", self.id),
             _ => path,
         }
@@ -114,6 +115,7 @@ impl Room {
             "updateChat" => json!({ "name": "my room" }),
             "markRead" => json!({ "seq": 1_000_000 }),
             "putEventChat" => json!({ "name": "my event", "participantIds": [self.outsider.id] }),
+            "importMessages" => json!({ "messages": [{ "text": "what was said", "createdAt": "2020-02-02T02:02:02Z" }] }),
             "setParticipant" => json!({}),
             other => panic!("{other} has a body and none here"),
         })

@@ -165,11 +165,16 @@ pub const EXPECTED: &[Row] = &[
         ("owner", "200 [deleted erin me member message moderator pinned room]"),
         ("service", "200 [deleted erin member message moderator owner pinned room]"),
     ]),
-    ("sync", &[
+    ("syncChats", &[
         ("nobody expired", "401"),
         ("anon", "403"),
         ("stranger service", "200 [], entered []"),
         ("member moderator owner", "200 [], entered [room]"),
+    ]),
+    ("searchMessages", &[
+        ("nobody expired", "401"),
+        ("anon stranger", "403"),
+        ("member moderator owner service", "200 [message pinned]"),
     ]),
     ("sendMessage", &[
         ("nobody expired", "401"),
@@ -195,6 +200,11 @@ pub const EXPECTED: &[Row] = &[
         ("nobody expired", "401"),
         ("anon stranger member", "403"),
         ("moderator owner service", "200 [edit]"),
+    ]),
+    ("importMessages", &[
+        ("nobody expired", "401"),
+        ("anon stranger member moderator owner", "403"),
+        ("service", "200 | messages +new, read_markers ~erin"),
     ]),
     ("addReaction", &[
         ("nobody expired", "401"),

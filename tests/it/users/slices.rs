@@ -130,3 +130,27 @@ async fn an_export_of_much_is_whole_and_in_order() {
     assert_eq!(edits, expected.iter().map(|n| format!("{WORDS}{n}")).collect::<Vec<_>>());
     assert_eq!(lines.last(), Some(&json!({ "type": "end" })));
 }
+
+#[tokio::test]
+async fn what_is_imported_of_the_erased_comes_erased() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let chat = alice.room("a room", "private").await;
+    bob.delete("/users/me").await.expect_status(204);
+    let of = |sender: Uuid, text: &str| {
+        json!({
+            "senderId": sender, "text": text, "mentions": [alice.id], "attachmentUrl": "https://example.com/x.png",
+            "createdAt": "2020-02-02T02:02:02Z",
+        })
+    };
+    let body = json!({ "messages": [of(bob.id, WORDS), of(alice.id, "what alice said")] });
+    server.service().post(&format!("/chats/{chat}/import"), body).await.expect_status(200);
+    assert_eq!(alice.reads(chat).await, ["what alice said", "[erased]"]);
+    let page = alice.get(&format!("/chats/{chat}/messages")).await.expect_status(200);
+    let imported = &page.data()[1];
+    assert_eq!((&imported["senderName"], &imported["mentions"]), (&json!("deleted user"), &json!([])));
+    assert!(imported["erasedAt"].is_string() && imported.get("attachmentUrl").is_none(), "{imported}");
+    assert_eq!(server.database.db_finds(WORDS).await, [""; 0]);
+    let people = alice.get(&format!("/chats/{chat}/participants")).await.expect_status(200);
+    assert_eq!(people.data().len(), 1, "and they are not in the chat");
+}
