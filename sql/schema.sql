@@ -1353,7 +1353,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …d1eb8c2f7531;
+as …1c034c247fbf;
 grant execute on function chat_private.erase(uuid) to service_role;
 
 -- users.10, for oneself; null for who is nobody.

@@ -117,11 +117,13 @@ declare
   chats_at_most constant integer := 100;  -- a transaction hints at no more than about 190
   rows_at_most constant integer := 500;
   looks_at_most constant integer := 50000;
+  pages_left integer := 16;  -- of search: a page is up to 64 KiB of text to take apart, while its chat is held
   rows_left integer := rows_at_most;
   looks_left integer := looks_at_most;
   place record;
   next_chat uuid;
   found_in_chat record;
+  on_pages record;
   n integer;
 begin
   if not exists (select from chat.users u where u.id = _user and u.erased_at is not null) then
@@ -171,6 +173,22 @@ begin
 
     select f.seqs, f.looked, f.upto into found_in_chat
     from chat_private.messages_of(_user, place.chat_id, place.seq, looks_left, rows_left) f;
+    select
+      count(distinct p.page) as pages,
+      count(*) filter (where p.nth <= pages_left) as first_ones
+    into on_pages
+    from (select g.last_seq as page, dense_rank() over (order by g.last_seq) as nth
+          from unnest(found_in_chat.seqs) s (seq)
+          left join lateral (select o.last_seq
+                             from chat_private.search_pages o
+                             where o.chat_id = place.chat_id and o.last_seq >= s.seq
+                             order by o.last_seq
+                             limit 1) g on true) p;
+    if on_pages.pages > pages_left then
+      found_in_chat.seqs := found_in_chat.seqs[1:on_pages.first_ones];
+      found_in_chat.upto := found_in_chat.seqs[on_pages.first_ones];
+    end if;
+    pages_left := pages_left - least(pages_left, on_pages.pages);
     -- before the messages: one whose earlier texts are too many for a slice is not erased yet, and found again
     update chat.message_edits e set text = '[erased]', mentions = '{}'
     where (e.chat_id, e.message_id, e.rev) in (
@@ -190,7 +208,7 @@ begin
     place.seq := found_in_chat.upto;
     rows_left := rows_left - cardinality(found_in_chat.seqs);
     looks_left := looks_left - found_in_chat.looked;
-    exit when place.seq is not null or rows_left = 0 or looks_left = 0;
+    exit when place.seq is not null or rows_left = 0 or looks_left = 0 or pages_left = 0;
   end loop;
   update chat_private.erasures e set chat_id = place.chat_id, seq = place.seq where e.user_id = _user;
   return true;
