@@ -814,7 +814,8 @@ create table chat.reactions (
   emoji text not null,  -- An emoji, or the name of one that the application draws.
   created_at timestamp with time zone not null default clock_timestamp(),  -- When.
   constraint reactions_pkey primary key (chat_id, message_id, user_id, emoji),
-  constraint reactions_are_an_emoji check (emoji ~ '^[^\s\x01-\x1f\x7f]{1,32}$'),  -- reactions.4: a reaction is an emoji or its name: 1 to 32 characters without spaces
+  constraint reactions_are_an_emoji  -- reactions.4: a reaction is an emoji or its name: 1 to 32 characters, one of them visible, without spaces and slashes
+    check (emoji ~ '^[^\s\x01-\x1f\x7f-\u009f/]{1,32}$' and emoji ~ '[^.\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]'),
   constraint reactions_chat_id_message_id_fkey
     foreign key (chat_id, message_id) references chat.messages(chat_id, id) on delete cascade,
   constraint reactions_user_id_fkey foreign key (user_id) references chat.users(id)
@@ -862,6 +863,11 @@ execute function chat_private.count_reaction();
 create trigger _100_rules before insert or delete on chat.reactions
 for each row when (row_security_active('chat.reactions'::regclass::oid) and current_user <> 'service_role'::name)
 execute function chat_private.reaction_rules();
+
+-- Binds everyone.
+create trigger _100_truncate before truncate on chat.reactions
+for each statement
+execute function chat_private.refuse_truncate();
 
 grant select on chat.reactions to anon, chat_auditor;
 grant select, delete on chat.reactions to service_role;
@@ -972,7 +978,7 @@ grant select on chat_private.my_companions to authenticated;
 create function chat.changes(_chat uuid, _since bigint, _limit bigint default 100, _epoch text default null::text) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, head_rev bigint, epoch text)
 language sql
 stable
-as …a0439b147a68;
+as …0d8d3f6cbf49;
 grant execute on function chat.changes(uuid,bigint,bigint,text) to anon, authenticated, service_role;
 
 -- The claims of the token this request came with; null outside a request.
@@ -1152,14 +1158,14 @@ grant execute on function chat.put_event_chat(text,text,text,uuid[]) to service_
 create function chat.search(_q text, _chat uuid default null::uuid, _sender uuid default null::uuid, _after timestamp with time zone default null::timestamp with time zone, _before timestamp with time zone default null::timestamp with time zone, _from timestamp with time zone default null::timestamp with time zone, _from_id uuid default null::uuid, _newer boolean default false, _limit integer default 50) returns table(chat_id uuid, id uuid, created_at timestamp with time zone, text text, highlights jsonb)
 language sql
 stable
-as …bc59e81b1d8d;
+as …a8fc28b7a40e;
 grant execute on function chat.search(text,uuid,uuid,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,boolean,integer) to anon, authenticated, service_role;
 
 -- What changed in all of one's chats since a position: chats entered and left, keys of rows, and a last row more or end with the next position.
 create function chat.sync(_epoch text default null::text, _base pg_snapshot default null::pg_snapshot, _target pg_snapshot default null::pg_snapshot, _at uuid default null::uuid, _since bigint default null::bigint, _limit bigint default 200) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, next_position text)
 language sql
 stable
-as …1e2d520faf68;
+as …b6c0d5569155;
 grant execute on function chat.sync(text,pg_snapshot,pg_snapshot,uuid,bigint,bigint) to authenticated, service_role;
 
 -- Who asks: the claim sub. Null for anon, for the service role and outside a request.
@@ -1223,7 +1229,7 @@ create function chat_private.changed(_chat uuid, _since bigint, _sees_after bigi
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-as …48b8fabc9e11;
+as …d8032718c696;
 
 -- changes.1, for one chat.
 create function chat_private.changes(_chat uuid, _since bigint, _limit bigint, _epoch text) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, head_rev bigint, epoch text)
@@ -1345,7 +1351,7 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …100bd127bb83;
+as …d00980cb2e3d;
 
 -- users.10: a slice of someone's erasure.
 create function chat_private.erase(_user uuid) returns boolean
@@ -1491,7 +1497,7 @@ create function chat_private.has_news(_chat uuid, _snapshot pg_snapshot) returns
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-as …64a67513461e;
+as …12b41c7cce90;
 
 -- Whether a text has all that is looked for and nothing that is left out.
 create function chat_private.has_terms(_text text, _wanted text[], _unwanted text[]) returns boolean
@@ -1553,7 +1559,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …7b8d0c326d92;
+as …d0e88aab8ac5;
 grant execute on function chat_private.import_messages(uuid,jsonb,boolean) to service_role;
 
 -- Messages to import, as rows in the order given.
@@ -1578,6 +1584,12 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as …5de5eb39efbe;
+
+-- Whether what this transaction wrote came after a snapshot.
+create function chat_private.is_news(_xid xid8, _snapshot pg_snapshot) returns boolean
+language sql
+stable
+as …a43d2b02877a;
 
 -- Whether the asker has sent a message with this id in this chat.
 create function chat_private.is_sent(_chat uuid, _id uuid) returns boolean
@@ -1617,7 +1629,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …f9dc832b36b8;
+as …e861e95a562a;
 
 -- Takes the chat's lock until the end of the transaction, unless the asker is a stranger to it.
 create function chat_private.lock_chat(_chat uuid) returns void
@@ -1779,7 +1791,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …476595289b79;
+as …328c6c7c93e2;
 
 -- reads.2 and reads.3.
 create function chat_private.read_forward() returns trigger
@@ -1839,7 +1851,7 @@ create function chat_private.rev_seen(_chat uuid, _snapshot pg_snapshot) returns
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-as …a5e7eba3d417;
+as …208c5736b6d3;
 
 -- Makes pages, when there is enough for one.
 create function chat_private.seal() returns trigger
@@ -1855,7 +1867,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …d7caf5559830;
+as …a650f7747604;
 
 -- search.1 to search.5: where to look.
 create function chat_private.search(_q text, _chat uuid, _sender uuid, _after timestamp with time zone, _before timestamp with time zone, _from timestamp with time zone, _from_id uuid, _newer boolean, _limit integer) returns table(chat_id uuid, id uuid, created_at timestamp with time zone)
@@ -1910,7 +1922,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …1eb4d2f14d13;
+as …5ebe1e52837d;
 
 -- Gives rev and times; participants.9, participants.11, users.9.
 create function chat_private.stamp_participant() returns trigger
@@ -1933,7 +1945,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …90ae58641149;
+as …c1376a8bc0e9;
 grant execute on function chat_private.sync(text,pg_snapshot,pg_snapshot,uuid,bigint,bigint) to authenticated, service_role;
 
 -- Makes someone leave a chat who asks nobody: participants.6 and participants.10.

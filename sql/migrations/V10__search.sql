@@ -145,8 +145,8 @@ as $$
 -- Under the chat's lock. _whole: also what would not fill a page, so that nothing is left behind the last one.
 declare
   page_bytes constant integer := 65536;  -- the words of so much text, each with its key, fit into a tsvector
-  -- what one sender does for those before: only after a load past the triggers is there more
-  pages_at_once constant integer := 100;
+  -- what one sender does for those before; only after a load past the triggers is there more, and then it takes a while
+  pages_at_once constant integer := 4;
   sealed bigint := coalesce((select p.last_seq from chat_private.search_pages p where p.chat_id = _chat order by p.last_seq desc limit 1), 0);
 begin
   insert into chat_private.search_pages (chat_id, last_seq, first_seq, oldest, newest, words)
@@ -505,7 +505,7 @@ rows 50
 begin atomic
   -- as the asker: the messages' policy decides
   select m.chat_id, m.id, m.created_at, m.text, chat_private.highlights(m.text, _q)
-  from chat_private.search(_q, _chat, _sender, _after, _before, _from, _from_id, _newer, _limit) f
+  from chat_private.search(_q, _chat, _sender, _after, _before, _from, _from_id, _newer, least(greatest(coalesce(_limit, 50), 1), 501)) f
   join chat.messages m on m.chat_id = f.chat_id and m.id = f.id and m.deleted_at is null;
 end;
 grant execute on function

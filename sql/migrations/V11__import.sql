@@ -57,7 +57,9 @@ begin
 
   select
     count(*) as messages,
-    min(g.place) filter (where g.created_at is null or greatest(g.created_at, g.edited_at) > clock_timestamp()) as of_the_future,
+    min(g.place) filter (where g.created_at is null
+                           or greatest(g.created_at, g.edited_at) > clock_timestamp()
+                           or least(g.created_at, g.edited_at) < '0001-01-01Z') as of_the_future,
     min(g.place) filter (where char_length(g.text) > text_max) as too_long,
     min(g.place) filter (where g.text is null) as silent,
     array_agg(distinct g.sender_id) filter (where g.sender_id is not null) as senders,
@@ -87,6 +89,8 @@ begin
   end_seq := coalesce((select m.seq from chat.messages m where m.chat_id = _chat order by m.seq desc limit 1), 0);
   sealed := coalesce((select p.last_seq from chat_private.search_pages p where p.chat_id = _chat order by p.last_seq desc limit 1), 0);
   base := chat_private.next_rev(_chat);
+  -- a row with a rev of its own is refused from everybody else, the owner too: it could stand below what has been told already
+  perform set_config('chat.importing', _chat::text, true);
   -- in the order of their times, those of one moment as given; of two with one id the first
   insert into chat.messages (
     chat_id, id, seq, rev, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at,
@@ -111,6 +115,7 @@ begin
     and not exists (select from chat.tombstones t where t.chat_id = _chat and t.row_id = n.id and t.kind = 'message')
   order by n.nth;
   get diagnostics imported = row_count;
+  perform set_config('chat.importing', '', true);
   already_there := given.messages - imported;
   last_seq := (select m.seq from chat.messages m where m.chat_id = _chat order by m.seq desc limit 1);
   if exists (select
@@ -123,7 +128,7 @@ begin
   end if;
 
   -- in pages at once, and wholly where what waits for its page is not older: search relies on that
-  for _ in 0..imported / (100 * page_size) loop
+  for _ in 0..imported / (4 * page_size) loop
     perform chat_private.seal_pages(_chat, page_size, exists (
       select from chat.messages m where m.chat_id = _chat and m.seq > sealed and m.seq <= end_seq and m.created_at > given.oldest));
   end loop;

@@ -7,7 +7,7 @@ insert into chat.rules (number, name, status, sentence) values
   ('reactions.1', 'reactions_are_seen_by_readers', 403, 'who reads a message sees who reacted to it, and how'),
   ('reactions.2', 'reactions_are_made_by_participants', 403, 'participants react to messages that they read, as themselves; in a direct chat while they may write in it'),
   ('reactions.3', 'reactions_are_taken_back_by_who_made_them', 403, 'people take back their own reactions and nobody else''s'),
-  ('reactions.4', 'reactions_are_an_emoji', 422, 'a reaction is an emoji or its name: 1 to 32 characters without spaces'),
+  ('reactions.4', 'reactions_are_an_emoji', 422, 'a reaction is an emoji or its name: 1 to 32 characters, one of them visible, without spaces and slashes'),
   ('reactions.5', 'reactions_are_few', 422, 'a message carries at most 50 different emoji');
 
 -- tables -----------------------------------------------------------------------------------------------------
@@ -17,7 +17,7 @@ create table chat.reactions (
   message_id uuid not null,
   user_id uuid not null default chat.uid() references chat.users,
   emoji text not null
-    constraint reactions_are_an_emoji check (emoji ~ '^[^\s\x01-\x1f\x7f]{1,32}$'),
+    constraint reactions_are_an_emoji check (emoji ~ '^[^\s\x01-\x1f\x7f-\u009f/]{1,32}$' and emoji ~ '[^.\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]'),
   created_at timestamptz not null default clock_timestamp(),
   primary key (chat_id, message_id, user_id, emoji),
   foreign key (chat_id, message_id) references chat.messages on delete cascade
@@ -80,6 +80,11 @@ begin
       perform chat_private.refuse('reactions_are_taken_back_by_who_made_them');
     end if;
     perform chat_private.lock_chat(old.chat_id);
+    -- asked again under the lock, like everything: who was removed meanwhile changes nothing any more
+    if not exists (select from chat_private.my_memberships m where m.chat_id = old.chat_id)
+       and not exists (select from chat_private.my_open_rooms o where o.chat_id = old.chat_id) then
+      perform chat_private.refuse('reactions_are_made_by_participants');
+    end if;
     return old;
   end if;
   -- before the lock, so that a stranger waits for nobody, and again under it: who was removed at rev n changes nothing above n
@@ -88,8 +93,11 @@ begin
   perform chat_private.check_reactor(new.chat_id);
   select m.reactions into counted
   from chat.messages m
-  join chat_private.my_memberships p on p.chat_id = m.chat_id and m.seq > p.sees_after
-  where m.chat_id = new.chat_id and m.id = new.message_id and m.deleted_at is null;
+  join chat_private.my_memberships p on p.chat_id = m.chat_id
+  where m.chat_id = new.chat_id
+    and m.id = new.message_id
+    and m.deleted_at is null
+    and (m.seq > p.sees_after or exists (select from chat_private.my_open_rooms o where o.chat_id = m.chat_id));
   if not found then
     perform chat_private.refuse('messages_exist');
   end if;
@@ -165,6 +173,8 @@ $$;
 create trigger _100_count after insert or delete on chat.reactions for each row
 execute function chat_private.count_reaction();
 
+create trigger _100_truncate before truncate on chat.reactions for each statement execute function chat_private.refuse_truncate();
+
 -- comments ----------------------------------------------------------------------------------------------------
 
 comment on table chat.reactions is 'Who put which emoji on which message. The message counts them.';
@@ -180,4 +190,5 @@ comment on function chat_private.check_reactor(uuid) is 'reactions.2.';
 comment on function chat_private.count_reaction() is 'Counts a reaction on its message, which gets its rev thereby.';
 comment on trigger _100_rules on chat.reactions is 'Binds those whom RLS binds, the service role apart.';
 comment on trigger _100_count on chat.reactions is 'Binds everyone.';
+comment on trigger _100_truncate on chat.reactions is 'Binds everyone.';
 call chat_private.cite('constraint reactions_are_an_emoji on chat.reactions', 'reactions.4');

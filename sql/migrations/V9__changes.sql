@@ -19,8 +19,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
   -- another one after a failover, a restore, or in a copy
-  select left(encode(sha256(convert_to(concat_ws('/', s.system_identifier, c.timeline_id, d.oid), 'UTF8')), 'hex'), 16)
-  from pg_control_system() s, pg_control_checkpoint() c, pg_database d
+  select left(encode(sha256(convert_to(concat_ws('/', s.system_identifier, t.timeline_id, d.oid), 'UTF8')), 'hex'), 16)
+  from pg_control_system() s,
+       -- that of the last checkpoint is old for minutes after a promotion
+       (select greatest(c.timeline_id, r.min_recovery_end_timeline) as timeline_id from pg_control_checkpoint() c, pg_control_recovery() r) t,
+       pg_database d
   where d.datname = current_database()
 $$;
 
@@ -37,24 +40,35 @@ as $$
     (select c.rev from chat.chats c where c.id = _chat))
 $$;
 
+create function chat_private.is_news(_xid xid8, _snapshot pg_snapshot) returns boolean
+language sql
+stable
+as $$
+  -- Not visible then. What seems to be of the future, though it can be read, is of another life: after a restore into a new cluster rows
+  -- bear the transactions of the old one.
+  select not pg_visible_in_snapshot(_xid, _snapshot) and _xid < pg_snapshot_xmax(pg_current_snapshot())
+$$;
+
 create function chat_private.rev_seen(_chat uuid, _snapshot pg_snapshot) returns bigint
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-  -- Walks each index down from the newest to the first row that was visible then. Not above the head of that time: revs are in the
-  -- order of commits, so a snapshot holds a chat up to some rev and nothing beyond.
-  select greatest(
+  -- Walks each index down from the newest to the first row that is no news; messages that never changed last, and only above the others.
+  -- Not above the head of that time: revs are in the order of commits, so a snapshot holds a chat up to some rev and nothing beyond.
+  select coalesce(
     (select m.seq from chat.messages m
-     where m.chat_id = _chat and m.rev = m.seq and pg_visible_in_snapshot(m.xid, _snapshot) order by m.seq desc limit 1),
-    (select m.rev from chat.messages m
-     where m.chat_id = _chat and m.rev <> m.seq and pg_visible_in_snapshot(m.xid, _snapshot) order by m.rev desc limit 1),
-    (select p.rev from chat.participants p
-     where p.chat_id = _chat and pg_visible_in_snapshot(p.xid, _snapshot) order by p.rev desc limit 1),
-    (select t.rev from chat.tombstones t
-     where t.chat_id = _chat and pg_visible_in_snapshot(t.xid, _snapshot) order by t.rev desc limit 1),
-    (select c.rev from chat.chats c where c.id = _chat and pg_visible_in_snapshot(c.xid, _snapshot)),
-    0)
+     where m.chat_id = _chat and m.seq > o.rev and m.rev = m.seq and not chat_private.is_news(m.xid, _snapshot) order by m.seq desc limit 1),
+    o.rev)
+  from (select greatest(
+          (select m.rev from chat.messages m
+           where m.chat_id = _chat and m.rev <> m.seq and not chat_private.is_news(m.xid, _snapshot) order by m.rev desc limit 1),
+          (select p.rev from chat.participants p
+           where p.chat_id = _chat and not chat_private.is_news(p.xid, _snapshot) order by p.rev desc limit 1),
+          (select t.rev from chat.tombstones t
+           where t.chat_id = _chat and not chat_private.is_news(t.xid, _snapshot) order by t.rev desc limit 1),
+          (select c.rev from chat.chats c where c.id = _chat and not chat_private.is_news(c.xid, _snapshot)),
+          0) as rev) o
 $$;
 
 create function chat_private.has_news(_chat uuid, _snapshot pg_snapshot) returns boolean
@@ -63,15 +77,12 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
   -- the newest of each kind tells
-  select coalesce(not pg_visible_in_snapshot(
-           (select m.xid from chat.messages m where m.chat_id = _chat order by m.seq desc limit 1), _snapshot), false)
-      or coalesce(not pg_visible_in_snapshot(
+  select coalesce(chat_private.is_news((select m.xid from chat.messages m where m.chat_id = _chat order by m.seq desc limit 1), _snapshot), false)
+      or coalesce(chat_private.is_news(
            (select m.xid from chat.messages m where m.chat_id = _chat and m.rev <> m.seq order by m.rev desc limit 1), _snapshot), false)
-      or coalesce(not pg_visible_in_snapshot(
-           (select p.xid from chat.participants p where p.chat_id = _chat order by p.rev desc limit 1), _snapshot), false)
-      or coalesce(not pg_visible_in_snapshot(
-           (select t.xid from chat.tombstones t where t.chat_id = _chat order by t.rev desc limit 1), _snapshot), false)
-      or coalesce(not pg_visible_in_snapshot((select c.xid from chat.chats c where c.id = _chat), _snapshot), false)
+      or coalesce(chat_private.is_news((select p.xid from chat.participants p where p.chat_id = _chat order by p.rev desc limit 1), _snapshot), false)
+      or coalesce(chat_private.is_news((select t.xid from chat.tombstones t where t.chat_id = _chat order by t.rev desc limit 1), _snapshot), false)
+      or coalesce(chat_private.is_news((select c.xid from chat.chats c where c.id = _chat), _snapshot), false)
 $$;
 
 -- keys -----------------------------------------------------------------------------------------------------------
@@ -96,6 +107,12 @@ as $$
     (select m.rev, 'message', m.id, false
      from chat.messages m
      where m.chat_id = _chat and m.rev <> m.seq and m.rev > _since and m.seq <= _since and m.seq > _sees_after
+       -- nothing is wanted beyond as many new ones as there is room for
+       and m.rev <= coalesce((select g.seq
+                              from chat.messages g
+                              where g.chat_id = _chat and g.seq > greatest(_since, _sees_after)
+                              order by g.seq
+                              offset _limit - 1 limit 1), 9223372036854775807)
      order by m.rev
      limit _limit)
     union all
@@ -176,7 +193,7 @@ language sql
 stable
 begin atomic
   select c.chat_id, c.rev, c.what, c.row_id, c.is_new, c.head_rev, c.epoch
-  from chat_private.changes(_chat, _since, _limit, _epoch) c;
+  from chat_private.changes(_chat, _since, least(greatest(coalesce(_limit, 100), 1), 500), _epoch) c;
 end;
 
 -- all of one's chats ---------------------------------------------------------------------------------------------
@@ -195,7 +212,7 @@ as $$
 -- what changed behind its back is told by the next one, some of it twice.
 #variable_conflict use_column
 declare
-  chats_at_once constant integer := 1000;
+  chats_at_once constant integer := 5000;
   me uuid := chat.uid();
   now_epoch text := chat_private.epoch();
   base pg_snapshot := _base;
@@ -229,6 +246,7 @@ begin
     join chat.chats c on c.id = i.chat_id
     where i.user_id = me
       and (at_chat is null or i.chat_id > at_chat or i.chat_id = at_chat and at_rev is not null)
+      and (i.left_at is null or base is not null and chat_private.is_news(i.xid, base))
     order by i.chat_id
   loop
     if room <= 0 or looked_at >= chats_at_once then
@@ -240,8 +258,8 @@ begin
     at_chat := p.chat_id;
     at_rev := null;
     if base is null
-       or not pg_visible_in_snapshot(p.xid, base)
-       or (p.is_gone or p.sees_after > 0) and not pg_visible_in_snapshot(p.chat_xid, base) then
+       or chat_private.is_news(p.xid, base)
+       or (p.is_gone or p.sees_after > 0) and chat_private.is_news(p.chat_xid, base) then
       -- came, left, or changed role, or a room may have been opened or closed: in each case other rows are seen than before
       if base is not null or not p.is_gone then
         room := room - 1;
@@ -276,7 +294,7 @@ begin
     from chat.tombstones t
     where t.row_id = me
       and t.kind = 'participant'
-      and not pg_visible_in_snapshot(t.xid, base)
+      and chat_private.is_news(t.xid, base)
       and not exists (select from chat.participants i where i.chat_id = t.chat_id and i.user_id = me and i.left_at is null);
   end if;
   return query
@@ -294,7 +312,7 @@ language sql
 stable
 begin atomic
   select s.chat_id, s.rev, s.what, s.row_id, s.is_new, s.next_position
-  from chat_private.sync(_epoch, _base, _target, _at, _since, _limit) s;
+  from chat_private.sync(_epoch, _base, _target, _at, _since, least(greatest(coalesce(_limit, 200), 1), 500)) s;
 end;
 
 -- what -----------------------------------------------------------------------------------------------------------
@@ -313,6 +331,7 @@ to authenticated, service_role;
 comment on index chat.tombstones_forgotten is 'Where are removals not known any more?';
 comment on function chat_private.epoch() is 'Which life of the database this is: another after a failover, a restore, or in a copy.';
 comment on function chat_private.head_rev(uuid) is 'The chat''s highest rev.';
+comment on function chat_private.is_news(xid8, pg_snapshot) is 'Whether what this transaction wrote came after a snapshot.';
 comment on function chat_private.rev_seen(uuid, pg_snapshot) is 'Up to which rev a snapshot holds the chat, or somewhat less.';
 comment on function chat_private.has_news(uuid, pg_snapshot) is 'Whether the chat changed since a snapshot.';
 comment on function chat_private.changed(uuid, bigint, bigint, bigint) is 'The keys of what changed in a chat since a rev, in order; asks nobody who they are.';

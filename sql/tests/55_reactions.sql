@@ -1,6 +1,6 @@
 -- Reactions: made by participants on what they read, counted by the message, taken back by who made them.
 begin isolation level read committed;
-select plan(47);
+select plan(49);
 set local client_min_messages = warning;
 
 -- Helpers, gone with the rollback. Every id is the md5 of a word: pg_temp.id('alice').
@@ -92,6 +92,8 @@ select pg_temp.sees($$select e ->> 'emoji' || ' ' || (e ->> 'count') from chat.m
 select is((select array_agg(e ->> 'emoji' order by n) from chat.messages m, jsonb_array_elements(m.reactions) with ordinality x (e, n) where m.id = pg_temp.id('a1')), array['👍', '🏳️‍🌈', 'party_parrot'], 'reactions.1: in the order in which they came');
 select pg_temp.refused($$insert into chat.reactions (chat_id, message_id, emoji) values (pg_temp.id('walk'), pg_temp.id('a1'), '')$$, '23514', 'reactions.4', 'nothing is no emoji');
 select pg_temp.refused($$insert into chat.reactions (chat_id, message_id, emoji) values (pg_temp.id('walk'), pg_temp.id('a1'), 'two words')$$, '23514', 'reactions.4', 'nor are two words');
+select pg_temp.refused($$insert into chat.reactions (chat_id, message_id, emoji) values (pg_temp.id('walk'), pg_temp.id('a1'), '..')$$, '23514', 'reactions.4', 'nor are dots');
+select pg_temp.refused($$insert into chat.reactions (chat_id, message_id, emoji) values (pg_temp.id('walk'), pg_temp.id('a1'), U&'\200b')$$, '23514', 'reactions.4', 'nor is what nobody sees');
 select pg_temp.refused($$insert into chat.reactions (chat_id, message_id, emoji) values (pg_temp.id('walk'), pg_temp.id('a1'), E'\x07')$$, '23514', 'reactions.4', 'nor is a bell');
 select pg_temp.refused($$insert into chat.reactions (chat_id, message_id, emoji) values (pg_temp.id('walk'), pg_temp.id('a1'), repeat('x', 33))$$, '23514', 'reactions.4', 'nor is a sentence');
 select pg_temp.does($$insert into chat.reactions (chat_id, message_id, emoji) values (pg_temp.id('walk'), pg_temp.id('a2'), repeat('x', 32))$$, 1, 'reactions.4', '32 characters are a name');

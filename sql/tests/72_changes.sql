@@ -1,6 +1,6 @@
 -- Changes: told to who reads a chat, as keys whose rows they read themselves.
 begin isolation level read committed;
-select plan(18);
+select plan(24);
 set local client_min_messages = warning;
 
 -- Helpers, gone with the rollback. Every id is the md5 of a word: pg_temp.id('alice').
@@ -108,12 +108,36 @@ select pg_temp.refused($$select chat.sync()$$, '42501', 'changes.1', 'anon has n
 select pg_temp.become('chat_relay');
 select pg_temp.refused($$select chat.changes(pg_temp.id('walk'), 0)$$, '42501', 'changes.1', 'the relay asks for nothing as a person');
 
+-- what lies before one joined ------------------------------------------------------------------------------------
+
+select pg_temp.become('chat_owner');
+update chat.settings set history = 'since_join';
+select pg_temp.become('alice');
+insert into chat.participants (chat_id, user_id) values (pg_temp.id('walk'), pg_temp.id('mallory'));
+insert into chat.messages (chat_id, id, text) values (pg_temp.id('walk'), pg_temp.id('a3'), 'after');
+update chat.messages set text = 'hello again' where id = pg_temp.id('a1');
+select pg_temp.become('mallory');
+select pg_temp.sees($$select row_id = pg_temp.id('a3') from chat.changes(pg_temp.id('walk'), 0) where what = 'message'$$, 'true', 'participants.11', 'who reads from where they joined is told from there');
+select pg_temp.sees($$select count(*) from chat.changes(pg_temp.id('walk'), 8) where what = 'message' and row_id = pg_temp.id('a1')$$, '0', 'participants.11', '… and not even the ids of what was changed before');
+select pg_temp.become('chat_owner');
+delete from chat.messages where id = pg_temp.id('a2');
+select pg_temp.become('mallory');
+select pg_temp.sees($$select what from chat.changes(pg_temp.id('walk'), 0) where what like 'removed%'$$, 'removed message', 'tombstones.1', 'what is removed now is told to all who are in it now');
+update chat.participants set left_at = now() where chat_id = pg_temp.id('walk') and user_id = pg_temp.id('mallory');
+
+-- rows of another life -------------------------------------------------------------------------------------------
+
+select pg_temp.become('chat_owner');
+select is(chat_private.is_news(pg_current_xact_id(), pg_current_snapshot()), false, 'changes.1: a transaction without an end is no news');
+select is(chat_private.is_news('1099511627776', '10:10:'), false, 'changes.1: nor is one of the future: its row came with a restore');
+select is(chat_private.is_news(pg_snapshot_xmin(pg_current_snapshot())::text::xid8, '3:3:'), pg_snapshot_xmin(pg_current_snapshot()) < pg_snapshot_xmax(pg_current_snapshot()), 'changes.1: one that came after a snapshot is');
+
 -- tombstones of participations stay ------------------------------------------------------------------------------
 
 select pg_temp.become('chat_owner');
 delete from chat.participants where user_id = pg_temp.id('carol');
 insert into chat.tombstones (chat_id, rev, kind, row_id) values (pg_temp.id('walk'), 100, 'message', pg_temp.id('old'));
-select pg_temp.does($$delete from chat.tombstones$$, 1, 'tombstones.3', 'those of messages are purged');
+select pg_temp.does($$delete from chat.tombstones$$, 2, 'tombstones.3', 'those of messages are purged');
 select pg_temp.sees($$select kind from chat.tombstones where chat_id = pg_temp.id('walk')$$, 'participant, reset', 'tombstones.3', '… those of participations stay');
 
 select * from finish();

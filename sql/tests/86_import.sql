@@ -1,6 +1,6 @@
 -- Import: what was said in another system.
 begin isolation level read committed;
-select plan(35);
+select plan(38);
 set local client_min_messages = warning;
 
 -- Helpers, gone with the rollback. Every id is the md5 of a word: pg_temp.id('alice').
@@ -116,6 +116,8 @@ select pg_temp.refused($$select pg_temp.imports('gone', pg_temp.message('x', 'bo
 select pg_temp.refused($$select pg_temp.imports('walk', pg_temp.message('y', 'bob', 'x', '2020-01-01T00:00:00Z'), pg_temp.message('x', 'bob', 'x', '2999-01-01T00:00:00Z'))$$, 'PT422', 'imports.2', 'the future');
 select pg_temp.refused($$select pg_temp.imports('walk', pg_temp.message('x', 'bob', 'x', '2020-01-01T00:00:00Z', '{"editedAt": "2999-01-01T00:00:00Z"}'))$$, 'PT422', 'imports.2', 'an edit of the future');
 select pg_temp.refused($$select pg_temp.imports('walk', pg_temp.message('x', 'bob', 'x', null))$$, 'PT422', 'imports.2', 'no time');
+select pg_temp.refused($$select pg_temp.imports('walk', pg_temp.message('x', 'bob', 'x', '-infinity'))$$, 'PT422', 'imports.2', 'a time before all times');
+select pg_temp.refused($$select pg_temp.imports('walk', pg_temp.message('x', 'bob', 'x', '2020-01-01T00:00:00Z', '{"editedAt": "0044-03-15 BC"}'))$$, 'PT422', 'imports.2', 'nor one before our era');
 select pg_temp.refused($$select pg_temp.imports('walk', pg_temp.message('x', 'bob', ' ', '2020-01-01T00:00:00Z'))$$, '23514', 'messages.7', 'a blank text');
 select pg_temp.refused($$select pg_temp.imports('walk', pg_temp.message('x', 'bob', null, '2020-01-01T00:00:00Z'))$$, 'PT422', 'messages.7', 'no text');
 select pg_temp.refused($$select pg_temp.imports('walk', pg_temp.message('x', 'bob', repeat('x', 65537), '2020-01-01T00:00:00Z'))$$, 'PT422', 'messages.8', 'more than any message has');
@@ -138,6 +140,11 @@ select is(pg_temp.imports('walk', pg_temp.message('i5', 'bob', 'fifth', '2020-01
 select pg_temp.become('bob');
 select is((select array_agg(s.id) from chat.search('first') s), array[pg_temp.id('i1')], 'search.1: what was imported is found');
 select is((select array_agg(s.text order by s.created_at desc) from chat.search('said') s), array['what is said then', 'what is said now'], 'search.1: … and so is what was said around it');
+
+-- the door alone ---------------------------------------------------------------------------------------------------
+
+select pg_temp.become('chat_owner');
+select pg_temp.refused($$insert into chat.messages (chat_id, text, sender_id, seq, rev, imported_at) values (pg_temp.id('walk'), 'x', pg_temp.id('bob'), 1, 1, now())$$, 'PT409', 'revs.2', 'not even the owner puts a row below what has been told');
 
 select * from finish();
 rollback;

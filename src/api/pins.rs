@@ -135,7 +135,7 @@ update chat.messages m
 set pinned_at = coalesce(m.pinned_at, clock_timestamp())
 where m.chat_id = $1 and m.id = $2";
 
-// also where it is not pinned: who may not is told so, whatever there is to do
+// where nothing is to be done nobody is refused: it is as it was asked for
 const UNPIN: &str = "
 update chat.messages m
 set pinned_at = null

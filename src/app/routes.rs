@@ -21,8 +21,9 @@ use crate::web::{self, PublicUrl};
 
 /// The longest body that is read, in bytes: the longest text that `chat.settings.text_max` allows, escaped, and room to spare.
 const BODY_MAX: usize = 1 << 20;
-/// The longest body of an import, in bytes: its 5,000 messages at 1,600 each. Longer texts are imported fewer at a time.
-const IMPORT_BODY_MAX: usize = 8 << 20;
+/// The longest body of an import, in bytes: its 5,000 messages at 800 each. Longer texts are imported fewer at a time: their chat is locked
+/// meanwhile, and who writes in it waits no longer than 5 s.
+const IMPORT_BODY_MAX: usize = 4 << 20;
 /// How long a body may take to arrive: who drips it is not idle, and holds a connection.
 const BODY_WAIT: Duration = Duration::from_secs(30);
 /// How long a browser may remember what CORS allows, in seconds.
@@ -121,7 +122,9 @@ impl<E: Endpoint> Endpoint for Limited<E> {
     type Output = E::Output;
 
     async fn call(&self, mut request: Request) -> poem::Result<E::Output> {
-        let most = if request.uri().path().ends_with("/import") { IMPORT_BODY_MAX } else { BODY_MAX };
+        let path = request.uri().path();
+        let imports = *request.method() == Method::POST && path.starts_with("/chats/") && path.ends_with("/import");
+        let most = if imports { IMPORT_BODY_MAX } else { BODY_MAX };
         let reading = request.take_body().into_bytes_limit(most);
         let Ok(bytes) = timeout(BODY_WAIT, reading).await else {
             return Err(poem::Error::from_status(StatusCode::REQUEST_TIMEOUT));

@@ -87,8 +87,8 @@ async fn an_import_has_a_longer_body_than_others_and_a_bound() {
         json!({ "messages": all })
     };
     let path = format!("/chats/{chat}/import");
-    assert_eq!(service.post(&path, long(700)).await.expect_status(200).body["imported"], 700);
-    assert_eq!(service.post(&path, long(900)).await.status, 413);
+    assert_eq!(service.post(&path, long(350)).await.expect_status(200).body["imported"], 350);
+    assert_eq!(service.post(&path, long(450)).await.status, 413);
     assert_eq!(service.post(&format!("/chats/{chat}/messages"), long(200)).await.status, 413);
 }
 

@@ -1,5 +1,7 @@
 //! A message as the caller sees it.
 
+use std::collections::{HashMap, HashSet};
+
 use poem_openapi::{Enum, Object};
 use serde::Deserialize;
 use tokio_postgres::Row;
@@ -210,20 +212,22 @@ pub async fn complete(db: &Db, caller: &Caller, mut messages: Vec<&mut Message>)
     let replies = messages.iter().filter_map(|m| Some((m.chat_id, m.reply_to_id?)));
     let (chats, ids): (Vec<Uuid>, Vec<Uuid>) = replies.unzip();
     if !ids.is_empty() {
-        for row in db.read(caller, QUOTED, params![chats, ids]).await? {
-            let (chat, id): (Uuid, Uuid) = (row.get("chat_id"), row.get("id"));
-            for message in messages.iter_mut().filter(|m| m.chat_id == chat && m.reply_to_id == Some(id)) {
-                message.reply_to = Some(QuotedMessage::from(&row));
-            }
+        let rows = db.read(caller, QUOTED, params![chats, ids]).await?;
+        let quoted: HashMap<(Uuid, Uuid), &Row> = rows.iter().map(|row| ((row.get("chat_id"), row.get("id")), row)).collect();
+        for message in &mut messages {
+            let row = message.reply_to_id.and_then(|id| quoted.get(&(message.chat_id, id)));
+            message.reply_to = row.map(|row| QuotedMessage::from(*row));
         }
     }
     let reacted = messages.iter().filter(|m| !m.reactions.is_empty()).map(|m| (m.chat_id, m.id));
     let (chats, ids): (Vec<Uuid>, Vec<Uuid>) = reacted.unzip();
     if !ids.is_empty() {
-        for row in db.read(caller, MINE, params![chats, ids]).await? {
-            let (chat, id, emoji): (Uuid, Uuid, &str) = (row.get("chat_id"), row.get("message_id"), row.get("emoji"));
-            for message in messages.iter_mut().filter(|m| m.chat_id == chat && m.id == id) {
-                message.reactions.iter_mut().filter(|r| r.emoji == emoji).for_each(|r| r.mine = true);
+        let rows = db.read(caller, MINE, params![chats, ids]).await?;
+        let mine: HashSet<(Uuid, Uuid, &str)> =
+            rows.iter().map(|row| (row.get("chat_id"), row.get("message_id"), row.get("emoji"))).collect();
+        for message in &mut messages {
+            for reaction in &mut message.reactions {
+                reaction.mine = mine.contains(&(message.chat_id, message.id, reaction.emoji.as_str()));
             }
         }
     }

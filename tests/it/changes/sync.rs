@@ -36,8 +36,8 @@ async fn what_one_came_to_is_entered_and_what_one_left_is_left() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);
     let carol = server.person("carol").await;
-    let [left, removed, ended, promoted, back, gone] = {
-        let mut chats = [Uuid::nil(); 6];
+    let [left, removed, ended, promoted, back, gone, hidden] = {
+        let mut chats = [Uuid::nil(); 7];
         for chat in &mut chats {
             *chat = bob.group_with(&[&alice, &carol]).await;
         }
@@ -55,10 +55,12 @@ async fn what_one_came_to_is_entered_and_what_one_left_is_left() {
     let new = bob.group_with(&[&alice]).await;
     let owner = server.database.db_owner().await;
     owner.batch_execute(&format!("delete from chat.chats where id = '{gone}'")).await.expect("removed for good");
+    // the row alone, by hand: everybody is still in it
+    owner.batch_execute(&format!("update chat.chats set deleted_at = now() where id = '{hidden}'")).await.expect("deleted");
     let position = device.position.clone().expect("a position");
     let answer = alice.get(&format!("/sync?since={position}")).await;
     let mut told: Vec<String> = list(&answer, "left").iter().map(|id| id.as_str().expect("an id").to_owned()).collect();
-    let mut expected = [left, removed, ended, gone].map(|id| id.to_string());
+    let mut expected = [left, removed, ended, gone, hidden].map(|id| id.to_string());
     told.sort_unstable();
     expected.sort_unstable();
     assert_eq!(told, expected);

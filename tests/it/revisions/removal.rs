@@ -27,6 +27,7 @@ impl Group {
         alice.put(&bob_in_it, json!({ "role": "moderator" })).await.expect_status(200);
         let of_bob = bob.says(chat, "from bob").await["id"].as_str().expect("an id").to_owned();
         let of_carol = carol.says(chat, "from carol").await["id"].as_str().expect("an id").to_owned();
+        bob.put(&format!("/chats/{chat}/messages/{of_carol}/reactions/old"), json!({})).await.expect_status(200);
         Self { server, bob, carol, chat, of_bob, of_carol }
     }
 
@@ -68,6 +69,8 @@ async fn who_was_removed_while_they_waited_changes_nothing_in_plain_sql() {
         format!("update chat.participants set left_at = now() where chat_id = '{chat}' and user_id = '{carol}'"),
         format!("select chat.delete_message('{chat}', '{of_carol}')"),
         format!("delete from chat.messages where chat_id = '{chat}' and id = '{of_bob}'"),
+        format!("insert into chat.reactions (chat_id, message_id, emoji) values ('{chat}', '{of_carol}', 'new')"),
+        format!("delete from chat.reactions where chat_id = '{chat}' and user_id = '{bob}'"),
     ] {
         let remover = group.db_removing_bob().await;
         let session = server.database.db_as(bob).await;
@@ -99,6 +102,8 @@ async fn who_was_removed_while_they_waited_changes_nothing_through_the_api() {
         (Method::PATCH, format!("/chats/{chat}/messages/{of_bob}"), json!({ "text": "x" })),
         (Method::DELETE, format!("/chats/{chat}/messages/{of_bob}"), json!(null)),
         (Method::DELETE, format!("/chats/{chat}/messages/{of_carol}"), json!(null)),
+        (Method::PUT, format!("/chats/{chat}/messages/{of_carol}/reactions/new"), json!(null)),
+        (Method::DELETE, format!("/chats/{chat}/messages/{of_carol}/reactions/old"), json!(null)),
         (Method::PATCH, format!("/chats/{chat}"), json!({ "name": "x" })),
         (Method::DELETE, format!("/chats/{chat}/participants/{}", carol.id), json!(null)),
         (Method::PUT, format!("/chats/{chat}/participants/{}", carol.id), json!({ "role": "member" })),
