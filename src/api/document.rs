@@ -123,8 +123,8 @@ fn mend_object(object: &mut Map<String, Value>, descriptions: &Map<String, Value
 fn close_bodies(document: &mut Value) {
     let (mut asked, mut answered) = (Vec::new(), Vec::new());
     for operation in document["paths"].as_object().into_iter().flatten().filter_map(|(_, item)| item.as_object()).flatten() {
-        references(&operation.1["requestBody"], &mut asked);
-        references(&operation.1["responses"], &mut answered);
+        references(document, &operation.1["requestBody"], &mut asked);
+        references(document, &operation.1["responses"], &mut answered);
     }
     for reference in asked.into_iter().filter(|reference| !answered.contains(reference)) {
         if let Some(schema) = document.pointer_mut(&reference[1..])
@@ -135,14 +135,19 @@ fn close_bodies(document: &mut Value) {
     }
 }
 
-/// The references in a value, not those in what they refer to.
-fn references(value: &Value, found: &mut Vec<String>) {
+/// The references in a value, and in what they refer to.
+fn references(document: &Value, value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(object) => {
-            found.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
-            object.values().for_each(|value| references(value, found));
+            if let Some(reference) = object.get("$ref").and_then(Value::as_str)
+                && !found.iter().any(|known| known == reference)
+            {
+                found.push(reference.to_owned());
+                references(document, document.pointer(&reference[1..]).unwrap_or(&Value::Null), found);
+            }
+            object.values().for_each(|value| references(document, value, found));
         }
-        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        Value::Array(items) => items.iter().for_each(|value| references(document, value, found)),
         _ => {}
     }
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
+use super::shapes::message::MessageKind;
 use crate::db::Db;
 use crate::error::{ApiError, fault, invalid};
 use crate::params;
@@ -38,16 +39,16 @@ impl ImportApi {
         /// The chat.
         #[oai(name = "chatId")]
         chat_id: Path<Uuid>,
-        import: Body<Import>,
-    ) -> Result<Json<Imported>, ApiError> {
-        let Import { messages, read } = import.0;
+        import: Body<MessageImport>,
+    ) -> Result<Json<ImportResult>, ApiError> {
+        let MessageImport { messages, read } = import.0;
         if messages.len() > MESSAGES_MAX {
             return Err(invalid("/messages", "at most 5,000 messages are imported at once"));
         }
         let messages = serde_json::to_value(messages).map_err(|error| fault(&error.to_string()))?;
         let rows = self.db.write_to(chat_id.0, &caller, IMPORT, params![chat_id.0, messages, read.unwrap_or(true)]).await?;
         let row = rows.first().ok_or_else(|| fault("chat.import_messages gave no row"))?;
-        Ok(Json(Imported {
+        Ok(Json(ImportResult {
             imported: row.get("imported"),
             already_there: row.get("already_there"),
             last_seq: row.get::<_, Option<i64>>("last_seq").unwrap_or(0),
@@ -59,7 +60,7 @@ impl ImportApi {
 #[derive(Debug, Object, Deserialize)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Import {
+pub struct MessageImport {
     /// The messages.
     #[oai(validator(max_items = 5000))]
     pub messages: Vec<ImportedMessage>,
@@ -76,8 +77,8 @@ pub struct ImportedMessage {
     pub id: Option<Uuid>,
     /// Who sent it; absent for the system's.
     pub sender_id: Option<Uuid>,
-    /// `user`, `assistant` or `system`; if absent `user`, without a sender `system`.
-    pub kind: Option<String>,
+    /// Whose it is; if absent a user's, without a sender the system's.
+    pub kind: Option<MessageKind>,
     /// As written.
     pub text: String,
     /// Whom it mentions.
@@ -95,7 +96,7 @@ pub struct ImportedMessage {
 /// What an import did.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
-pub struct Imported {
+pub struct ImportResult {
     /// How many messages were imported.
     pub imported: i32,
     /// How many ids were there already.
