@@ -1671,7 +1671,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …f56be1560596;
+as …ef277f36d8c4;
 
 -- messages.8: the longest text is a setting, so no constraint can say it.
 create function chat_private.message_words() returns trigger

@@ -92,9 +92,11 @@ fn welcome(app: &App, settings: &Settings) -> anyhow::Result<String> {
         let token = mint(&secret.0, settings, &TokenArgs::default())?;
         // as it was started: after `cargo run` it is not on the PATH
         let program = std::env::args().next().unwrap_or_else(|| "tabletalk".to_owned());
+        // the secret that signs them is in its data
+        let data = app.database().data().map(|data| format!("--data '{}' ", data.display())).unwrap_or_default();
         text += &format!(
             "\nA first user, alice, with a development token:\n\n  curl {url}/users/me -H 'authorization: Bearer {token}'\n\n\
-             More of them: {program} token bob\n"
+             More of them: {program} {data}token bob\n"
         );
     }
     text += "\nCtrl-C stops it.\n";

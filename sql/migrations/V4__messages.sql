@@ -6,7 +6,7 @@ insert into chat.rules (number, name, status, sentence) values
   ('messages.3', 'messages_are_edited_by_their_sender', 403, 'only the sender edits a message, and only its text and mentions'),
   ('messages.4', 'messages_are_edited_within_the_window', 403, 'a message is edited within 15 minutes of its sending, or what the settings say'),
   ('messages.5', 'messages_are_deleted_by_sender_or_moderators', 403, 'sender, owner and moderators delete a message, softly'),
-  ('messages.6', 'messages_are_pinned_by_moderators', 403, 'owner and moderators pin'),
+  ('messages.6', 'messages_are_pinned_by_moderators', 403, 'owner and moderators pin; in a direct chat both do'),
   ('messages.7', 'messages_text_is_not_blank', 422, 'a message has a text that is not blank'),
   ('messages.8', 'messages_text_is_short_enough', 422, 'a message has at most 10,000 characters, or what the settings say'),
   ('messages.9', 'messages_reply_within_their_chat', 422, 'a reply is to a message of the same chat that is not deleted'),
@@ -419,7 +419,7 @@ begin
     end if;
   end if;
   if new.pinned_at is distinct from old.pinned_at then
-    if my_role = 'member' then
+    if my_role = 'member' and not exists (select from chat.chats c where c.id = old.chat_id and c.type = 'direct') then
       perform chat_private.refuse('messages_are_pinned_by_moderators');
     end if;
     new.pinned_at := case when new.pinned_at is not null then clock_timestamp() end;

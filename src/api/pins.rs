@@ -52,7 +52,7 @@ impl PinsApi {
 
     /// Pin a message
     ///
-    /// As owner or moderator; answers with the message. What is pinned stays pinned as it was.
+    /// As owner or moderator, or as either of the two in a direct chat. Answers with the message; what is pinned already stays as it is.
     #[oai(path = "/chats/:chatId/messages/:messageId/pin", method = "put", operation_id = "pinMessage")]
     async fn pin_message(
         &self,

@@ -77,7 +77,7 @@ impl UsersApi {
     /// Erase oneself
     ///
     /// For good: the profile is emptied, friendships, blocks and reactions go, one leaves all chats (as the last owner, to who was there
-    /// longest), and every message one ever sent says `[erased]`, its earlier texts too. Answers when all of it is done; whoever hangs
+    /// longest; a group of two ends), and every message one ever sent says `[erased]`, its earlier texts too. Answers when all of it is done; whoever hangs
     /// up is erased all the same. The token opens nothing any more, but for asking this again.
     #[oai(path = "/users/me", method = "delete", operation_id = "deleteMe")]
     async fn delete_me(&self, who: Bearing, gate: Data<&Gate>) -> Result<DeletedMe, ApiError> {

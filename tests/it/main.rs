@@ -24,6 +24,7 @@ mod pages;
 mod participants;
 mod postgres;
 mod problems;
+mod readme;
 mod request_path;
 mod revisions;
 mod schema;

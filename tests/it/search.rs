@@ -83,3 +83,24 @@ async fn a_search_that_is_none_says_so() {
     assert_eq!(alice.get(&there).await.expect_status(200).data().len(), 1);
     alice.get(&format!("/search?q=x&chatId={}", Uuid::new_v4())).await.refused(404, "chats_exist", "chats.2");
 }
+
+#[tokio::test]
+async fn a_walk_is_in_order_of_time_whatever_was_imported_when() {
+    let server = TestServer::start().await;
+    let (alice, service) = (server.person("alice").await, server.service());
+    let chat = alice.group_with(&[]).await;
+    // each of these is older than the one before, and none fills a page of the index
+    for year in [2022, 2021, 2020] {
+        let history: Vec<Value> = (0..20)
+            .map(|n| json!({ "senderId": alice.id, "text": format!("word {year} {n}"), "createdAt": format!("{year}-01-01T00:00:{n:02}Z") }))
+            .collect();
+        service.post(&format!("/chats/{chat}/import"), json!({ "messages": history })).await.expect_status(200);
+    }
+    alice.says(chat, "a word of today").await;
+    for limit in [1, 7, 200] {
+        let hits = alice.walks("/search?q=word", limit).await;
+        let times: Vec<&str> = hits.iter().map(|hit| hit["message"]["createdAt"].as_str().expect("a time")).collect();
+        assert!(times.is_sorted_by(|a, b| a > b), "{limit} at a time: {times:?}");
+        assert_eq!(times.len(), 61, "{limit} at a time");
+    }
+}

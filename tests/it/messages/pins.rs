@@ -53,3 +53,16 @@ async fn members_do_not_pin() {
     mallory.get(&format!("/chats/{chat}/pins")).await.refused(403, "chats_are_read_by_participants", "chats.1");
     assert_eq!(server.database.db_rows().await, before);
 }
+
+#[tokio::test]
+async fn in_a_direct_chat_both_pin() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    alice.befriend(&bob).await;
+    let chat = alice.direct_with(&bob).await;
+    let sent = alice.says(chat, "the key is under the mat").await;
+    let pin = format!("{}/pin", path(&sent));
+    bob.put(&pin, json!({})).await.expect_status(200);
+    alice.delete(&pin).await.expect_status(204);
+    assert_eq!(bob.get(&format!("/chats/{chat}/pins")).await.data().len(), 0);
+}
