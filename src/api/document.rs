@@ -91,8 +91,7 @@ fn mend_object(object: &mut Map<String, Value>, descriptions: &Map<String, Value
     }
     // the lines of a comment are not those of its reader
     if let Some(Value::String(description)) = object.get_mut("description") {
-        let paragraphs = description.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
-        *description = paragraphs.collect::<Vec<_>>().join("\n\n");
+        *description = unwrapped(description);
     }
     // a model's title repeats its name, and is taken for a second one
     if object.get("type") == Some(&json!("object")) && object.contains_key("properties") {
@@ -192,6 +191,21 @@ fn share_failures(document: &mut Value) {
     }
 }
 
+/// A text without the line breaks of its comment: those between paragraphs and before the items of a list stay.
+fn unwrapped(text: &str) -> String {
+    let mut unwrapped = String::with_capacity(text.len());
+    for line in text.lines() {
+        let goes_on = !unwrapped.is_empty() && !unwrapped.ends_with('\n') && !line.is_empty() && !line.starts_with("* ");
+        match unwrapped.chars().last() {
+            None => {}
+            Some(_) if goes_on => unwrapped.push(' '),
+            Some(_) => unwrapped.push('\n'),
+        }
+        unwrapped.push_str(line.trim_start());
+    }
+    unwrapped
+}
+
 /// `RETRY-AFTER` as `Retry-After`.
 fn title_case(name: &str) -> String {
     let words = name.split('-').map(|word| {
@@ -201,4 +215,15 @@ fn title_case(name: &str) -> String {
             .map_or_else(String::new, |first| first.to_uppercase().chain(letters.flat_map(char::to_lowercase)).collect())
     });
     words.collect::<Vec<String>>().join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unwrapped;
+
+    #[test]
+    fn paragraphs_and_lists_stay_and_lines_are_joined() {
+        let text = "One line\nand another.\n\nA list:\n\n* one\n  thing\n* two\n\nThe end\nof it.";
+        assert_eq!(unwrapped(text), "One line and another.\n\nA list:\n\n* one thing\n* two\n\nThe end of it.");
+    }
 }

@@ -40,7 +40,7 @@ impl EditsApi {
         /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
-    ) -> Result<Json<EditPage>, ApiError> {
+    ) -> Result<Json<EarlierTextPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         let rev = cursor.as_ref().map(|c| rev_of(&c.key).ok_or(BadCursor)).transpose()?;
         let newer = cursor.as_ref().is_some_and(|c| c.direction == Direction::Newer);
@@ -50,7 +50,7 @@ impl EditsApi {
         if rows.is_empty() {
             self.db.read(&caller, EXPECT_EDITS, params![chat_id.0, message_id.0]).await?;
         }
-        let edits: Vec<Edit> = rows.iter().map(Edit::from).collect();
+        let edits: Vec<EarlierText> = rows.iter().map(EarlierText::from).collect();
         Ok(Json(Page::cut(edits, limit, cursor.as_ref(), |edit| format!("edits/{}", edit.rev)).into()))
     }
 }
@@ -58,13 +58,12 @@ impl EditsApi {
 /// What a message said before an edit.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
-pub struct Edit {
+pub struct EarlierText {
     /// The text it had.
     pub text: String,
     /// Whom it mentioned.
     pub mentions: Vec<Uuid>,
     /// The message's `rev` when it had this text.
-    #[oai(validator(minimum(value = "1")))]
     pub rev: i64,
     /// When an edit replaced it.
     pub replaced_at: Timestamp,
@@ -72,8 +71,8 @@ pub struct Edit {
 
 page_of!(
     /// A page of earlier texts.
-    EditPage,
-    Edit
+    EarlierTextPage,
+    EarlierText
 );
 
 /// Reads a cursor's key back.
@@ -81,7 +80,7 @@ fn rev_of(key: &str) -> Option<i64> {
     key.strip_prefix("edits/")?.parse().ok()
 }
 
-impl From<&Row> for Edit {
+impl From<&Row> for EarlierText {
     fn from(row: &Row) -> Self {
         Self { text: row.get("text"), mentions: row.get("mentions"), rev: row.get("rev"), replaced_at: row.get("replaced_at") }
     }

@@ -33,7 +33,7 @@ async fn a_client_in_typescript_is_generated_and_holds_the_conversation() {
 
 #[tokio::test]
 async fn a_client_in_python_is_generated_and_holds_the_conversation() {
-    holds("Python", &["requirements.txt", "ruff.toml", "conversation.py"], &["chat"]).await;
+    holds("Python", &["requirements.txt", "config.yml", "ruff.toml", "conversation.py"], &["chat"]).await;
 }
 
 #[tokio::test]

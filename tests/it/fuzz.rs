@@ -20,6 +20,8 @@ const EXAMPLES: &str = "30";
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
                       response_schema_conformance,negative_data_rejection,missing_required_header,unsupported_method,\
                       ignored_auth";
+/// Who alone erases themselves, and does nothing else: everybody else would be a stranger from then on.
+const LEAVER: &str = "leaver";
 /// How long a run may take.
 const RUN_MAX: Duration = Duration::from_secs(600);
 
@@ -31,10 +33,10 @@ async fn no_request_makes_the_server_fail_or_contradict_its_document() {
     let (folder, seed) = (installed().await, seed());
     fs::write(folder.join("openapi.json"), tabletalk::cli::openapi().expect("a document")).expect("a file");
     let (mut cases, mut done) = (0, BTreeSet::new());
-    let [one, two, three, four] =
-        ["participant", "stranger", "moderator", "host application"].map(|who| asking(&folder, who, seed));
-    let (one, two, three, four) = tokio::join!(one, two, three, four);
-    for answers in [one, two, three, four] {
+    let [one, two, three, four, five] =
+        ["participant", "stranger", "moderator", "host application", LEAVER].map(|who| asking(&folder, who, seed));
+    let (one, two, three, four, five) = tokio::join!(one, two, three, four, five);
+    for answers in [one, two, three, four, five] {
         let tried: u64 = answers.values().filter_map(Value::as_u64).sum();
         cases += tried;
         done.extend(answers.keys().filter_map(|answer| answer.split_once(" 2")).map(|(operation, _)| operation.to_owned()));
@@ -53,6 +55,7 @@ async fn asking(folder: &Path, who: &str, seed: u64) -> Map<String, Value> {
     let file = |name: &str| folder.join(format!("{}-{name}.json", person.name.replace(' ', "-")));
     let (there_file, answers, report) = (file("there"), file("answers"), file("report"));
     fs::write(&there_file, there.to_string()).expect("a file");
+    let part = if who == LEAVER { "--include-operation-id" } else { "--exclude-operation-id" };
     let child = Command::new(folder.join(".venv/bin/schemathesis"))
         .args([
             "run",
@@ -74,7 +77,7 @@ async fn asking(folder: &Path, who: &str, seed: u64) -> Map<String, Value> {
             "--generation-database",
             "none",
         ])
-        .args(["--report", "json", "--report-json-path"])
+        .args([part, "deleteMe", "--report", "json", "--report-json-path"])
         .arg(&report)
         .current_dir(folder)
         .env("SCHEMATHESIS_HOOKS", "hooks.py")
@@ -120,7 +123,7 @@ async fn furnish(server: &TestServer) -> There {
     let owner = server.admin("owner").await;
     let (participant, stranger, moderator) =
         (server.person("participant").await, server.person("stranger").await, server.person("moderator").await);
-    let (other, spare) = (server.person("other").await, server.person("spare").await);
+    let (other, spare) = (server.person("other").await, server.person(LEAVER).await);
     for friend in [&participant, &moderator, &other, &spare] {
         owner.befriend(friend).await;
     }
@@ -147,6 +150,11 @@ async fn furnish(server: &TestServer) -> There {
             for person in [&owner, &participant, &moderator] {
                 let message = person.says(chat, text).await;
                 messages.push(json!({ "id": message["id"], "seq": message["seq"] }));
+                let path = format!("/chats/{chat}/messages/{}", message["id"].as_str().expect("an id"));
+                person.patch(&path, json!({ "text": format!("{text}!") })).await.expect_status(200);
+                participant.put(&format!("{path}/reactions/👍"), json!({})).await.expect_status(200);
+                // where nobody may pin, nothing is pinned
+                moderator.put(&format!("{path}/pin"), json!({})).await.one_of(&[200, 403]);
             }
         }
         described.push(json!({ "id": chat, "messages": messages }));
@@ -180,5 +188,5 @@ async fn furnish(server: &TestServer) -> There {
         ] },
         "texts": { "eventId": ["concert", "another"], "emoji": ["👍", "❤️"], "since": [position], "attachmentUrl": ["https://example.org/a.png"] },
     });
-    There { people: vec![participant, stranger, moderator, host], description }
+    There { people: vec![participant, stranger, moderator, host, spare], description }
 }

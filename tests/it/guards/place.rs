@@ -87,7 +87,7 @@ impl Room {
 
     pub fn path(&self, operation: &Operation) -> String {
         let path = operation.path_with(|name| match name {
-            "chatId" | "eventId" => self.id.to_string(),
+            "chatId" | "idOrUid" | "eventId" => self.id.to_string(),
             "messageId" if operation.id == "unpinMessage" => self.pinned.to_string(),
             "messageId" => self.message.to_string(),
             // whom one befriends or blocks is nobody's business; the others are about someone in the room
