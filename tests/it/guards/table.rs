@@ -160,7 +160,7 @@ pub const EXPECTED: &[Row] = &[
     ("listChanges", &[
         ("nobody expired", "401"),
         ("anon stranger", "403"),
-        ("member", "200 [erin me message moderator owner pinned room]"),
+        ("member", "200 [deleted erin me message moderator owner pinned room]"),
         ("moderator", "200 [deleted erin me member message owner pinned room]"),
         ("owner", "200 [deleted erin me member message moderator pinned room]"),
         ("service", "200 [deleted erin member message moderator owner pinned room]"),
