@@ -14,8 +14,8 @@ use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
 use uuid::Uuid;
 
-/// The longest position, in characters: a snapshot names every transaction under way, some twenty digits each.
-const LENGTH_MAX: usize = 16_384;
+/// The longest position, in characters: a snapshot names every transaction under way, and a path is no longer than 64 KiB.
+const LENGTH_MAX: usize = 60_000;
 
 /// A place in the changes of all of one's chats.
 #[derive(Debug, Clone, PartialEq, Eq)]
