@@ -32,13 +32,23 @@ async fn every_pgtap_suite_passes() {
         load_pgtap(&superuser, &script, &database.name).await;
         let installer = database.cluster.db_connect(INSTALLER, &database.name).await;
         let name = suite.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match run(&installer, &fs::read_to_string(&suite).expect("a suite")).await {
+        match run(&installer, &text(&suite)).await {
             Ok(passed) => assertions += passed,
             Err(failure) => failures.push(format!("{name}: {failure}")),
         }
     }
     println!("{assertions} pgTAP assertions passed");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// A suite as psql reads it: `\ir` reads in another file of its folder.
+fn text(suite: &Path) -> String {
+    let text = fs::read_to_string(suite).unwrap_or_else(|error| panic!("{}: {error}", suite.display()));
+    let lines = text.lines().map(|line| match line.strip_prefix("\\ir ") {
+        Some(file) => self::text(&suite.with_file_name(file)),
+        None => line.to_owned() + "\n",
+    });
+    lines.collect()
 }
 
 /// The newest script of pgTAP on this machine.
