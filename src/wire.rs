@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of chats or databases.
 
+mod ids;
 mod position;
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use uuid::Uuid;
 
+pub use ids::Ids;
 pub use position::Position;
 
 /// Items of a page when the request names no limit.
@@ -197,61 +199,32 @@ pub fn keyset(
     Ok((Some(at), Some(id), sql))
 }
 
+/// Where a list by number goes on, read from the keys of [`number_key`]: the number that its page stops short of, and which of its two
+/// statements reads on.
+///
+/// # Errors
+/// [`BadCursor`], when the cursor is of another list.
+pub fn keyset_of_numbers(
+    list: &str,
+    cursor: Option<&Cursor>,
+    older: &'static str,
+    newer: &'static str,
+) -> Result<(i64, &'static str), BadCursor> {
+    let Some(cursor) = cursor else { return Ok((i64::MAX, older)) };
+    let number = cursor.key.strip_prefix(list).and_then(|key| key.strip_prefix('/')).ok_or(BadCursor)?;
+    let number = number.parse().map_err(|_| BadCursor)?;
+    Ok((number, if cursor.direction == Direction::Older { older } else { newer }))
+}
+
+/// The position of an item in a list by number.
+pub fn number_key(list: &str, number: i64) -> String {
+    format!("{list}/{number}")
+}
+
 /// A cursor that some other list gave.
 #[derive(Debug, thiserror::Error)]
 #[error("the cursor is not one of this list")]
 pub struct BadCursor;
-
-/// Ids in a query, at most `MAX`: the parameter is repeated, as generated clients do, or they are separated by commas.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ids<const MAX: usize = 200>(pub Vec<Uuid>);
-
-impl<const MAX: usize> Type for Ids<MAX> {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "ids".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        let item = MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "uuid")));
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            items: Some(Box::new(item)),
-            max_items: Some(MAX),
-            ..MetaSchema::new("array")
-        }))
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-impl<const MAX: usize> ParseFromParameter for Ids<MAX> {
-    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
-        Self::parse_from_parameters([value])
-    }
-
-    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(values: I) -> ParseResult<Self> {
-        let mut ids = Vec::new();
-        for value in values {
-            for id in value.as_ref().split(',') {
-                ids.push(id.parse().map_err(ParseError::custom)?);
-            }
-        }
-        match ids.len() {
-            0 => Err(ParseError::expected_input()),
-            1.. if ids.len() <= MAX => Ok(Self(ids)),
-            count => Err(ParseError::custom(format!("there are {count} ids, and {MAX} are the most"))),
-        }
-    }
-}
 
 /// One page of a list: its items, newest first, and the cursors to go on from.
 pub struct Page<T> {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Tag;
 use super::caller::Caller;
 use super::shapes::change::{Change, changes};
-use super::shapes::chat::{Chat, described_chats};
+use super::shapes::chat::{Chat, chats_with_last_message, described_chats};
 use super::shapes::message::complete;
 use super::waiting::WaitingRoom;
 use crate::db::{Db, DbError};
@@ -205,19 +205,9 @@ const SYNC: &str = changes!(
 );
 
 const ENTERED: &str = described_chats!(
-    "
-  select p.chat_id, p.role, l.id as last_id, l.seq as last_seq, l.sender_id as last_sender_id, l.text as last_text,
-         l.created_at as last_at, coalesce(l.created_at, c.created_at) as active_at
-  from chat.participants p
-  join chat.chats c on c.id = p.chat_id
-  left join lateral (
-    select m.id, m.seq, m.sender_id, m.text, m.created_at
-    from chat.messages m
-    where m.chat_id = p.chat_id and m.deleted_at is null
-    order by m.seq desc
-    limit 1) l on true
-  where p.user_id = (select chat.uid())
-    and p.left_at is null
-    and p.chat_id = any ($1)",
+    chats_with_last_message!(
+        "chat.participants p join chat.chats c on c.id = p.chat_id",
+        "p.user_id = (select chat.uid()) and p.left_at is null and p.chat_id = any ($1)"
+    ),
     "desc"
 );

@@ -17,7 +17,7 @@ use super::Tag;
 use super::body::{Body, given};
 use super::caller::Caller;
 use super::shapes::EXPECT_READER;
-use super::shapes::chat::{Chat, ChatType, Visibility, described_chats, read_chat};
+use super::shapes::chat::{Chat, ChatType, Visibility, chats_with_last_message, described_chats, read_chat};
 use crate::db::Db;
 use crate::error::{ApiError, fault, invalid};
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, keyset, moment_key};
@@ -276,19 +276,10 @@ page_of!(
 /// The caller's chats with their last messages, narrowed down by type, name and cursor.
 macro_rules! mine {
     ($beyond:literal, $order:literal) => {
-        concat!(
-            "
-  select p.chat_id, p.role, l.id as last_id, l.seq as last_seq, l.sender_id as last_sender_id, l.text as last_text,
-         l.created_at as last_at, coalesce(l.created_at, c.created_at) as active_at
-  from chat.participants p
-  join chat.chats c on c.id = p.chat_id
-  left join lateral (
-    select m.id, m.seq, m.sender_id, m.text, m.created_at
-    from chat.messages m
-    where m.chat_id = p.chat_id and m.deleted_at is null
-    order by m.seq desc
-    limit 1) l on true
-  where p.user_id = (select chat.uid())
+        chats_with_last_message!(
+            "chat.participants p join chat.chats c on c.id = p.chat_id",
+            concat!(
+                "p.user_id = (select chat.uid())
     and p.left_at is null
     and ($1::text is null or c.type = $1)
     and ($2::text is null
@@ -309,6 +300,7 @@ macro_rules! mine {
             $order,
             "
   limit $5"
+            )
         )
     };
 }

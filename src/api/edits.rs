@@ -13,7 +13,7 @@ use super::Tag;
 use super::caller::Caller;
 use crate::db::Db;
 use crate::error::ApiError;
-use crate::wire::{BadCursor, Cursor, Direction, PAGE_DEFAULT, Page, Timestamp};
+use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset_of_numbers, number_key};
 use crate::{page_of, params};
 
 pub struct EditsApi {
@@ -42,16 +42,14 @@ impl EditsApi {
         limit: Query<Option<u32>>,
     ) -> Result<Json<EarlierTextPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
-        let rev = cursor.as_ref().map(|c| rev_of(&c.key).ok_or(BadCursor)).transpose()?;
-        let newer = cursor.as_ref().is_some_and(|c| c.direction == Direction::Newer);
-        let sql = if newer { NEWER } else { OLDER };
-        let params = params![chat_id.0, message_id.0, rev.unwrap_or(i64::MAX), i64::from(limit) + 1];
+        let (rev, sql) = keyset_of_numbers("edits", cursor.as_ref(), OLDER, NEWER)?;
+        let params = params![chat_id.0, message_id.0, rev, i64::from(limit) + 1];
         let rows = self.db.read(&caller, sql, params).await?;
         if rows.is_empty() {
             self.db.read(&caller, EXPECT_EDITS, params![chat_id.0, message_id.0]).await?;
         }
         let edits: Vec<EarlierText> = rows.iter().map(EarlierText::from).collect();
-        Ok(Json(Page::cut(edits, limit, cursor.as_ref(), |edit| format!("edits/{}", edit.rev)).into()))
+        Ok(Json(Page::cut(edits, limit, cursor.as_ref(), |edit| number_key("edits", edit.rev)).into()))
     }
 }
 
@@ -74,11 +72,6 @@ page_of!(
     EarlierTextPage,
     EarlierText
 );
-
-/// Reads a cursor's key back.
-fn rev_of(key: &str) -> Option<i64> {
-    key.strip_prefix("edits/")?.parse().ok()
-}
 
 impl From<&Row> for EarlierText {
     fn from(row: &Row) -> Self {

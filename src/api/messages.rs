@@ -17,7 +17,7 @@ use super::shapes::EXPECT_READER;
 use super::shapes::message::{EXPECT_MESSAGE, Message, message_columns, messages_of_chat, read_message, read_messages};
 use crate::db::Db;
 use crate::error::{ApiError, invalid, overtaken};
-use crate::wire::{BadCursor, Cursor, Direction, PAGE_DEFAULT, Page};
+use crate::wire::{Cursor, Direction, PAGE_DEFAULT, Page, keyset_of_numbers, number_key};
 use crate::{page_of, params};
 
 pub struct MessagesApi {
@@ -51,10 +51,8 @@ impl MessagesApi {
             }
             return self.list_around(&caller, chat_id.0, message_id, limit).await;
         }
-        let seq = cursor.as_ref().map(|c| seq_of(&c.key).ok_or(BadCursor)).transpose()?;
-        let newer = cursor.as_ref().is_some_and(|c| c.direction == Direction::Newer);
-        let sql = if newer { NEWER } else { OLDER };
-        let rows = self.db.read(&caller, sql, params![chat_id.0, seq.unwrap_or(i64::MAX), i64::from(limit) + 1]).await?;
+        let (seq, sql) = keyset_of_numbers("messages", cursor.as_ref(), OLDER, NEWER)?;
+        let rows = self.db.read(&caller, sql, params![chat_id.0, seq, i64::from(limit) + 1]).await?;
         if rows.is_empty() {
             self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
         }
@@ -229,12 +227,7 @@ page_of!(
 
 /// A message's place in its list, as a cursor's key.
 fn position(message: &Message) -> String {
-    format!("messages/{}", message.seq)
-}
-
-/// Reads a [`position`] back.
-fn seq_of(key: &str) -> Option<i64> {
-    key.strip_prefix("messages/")?.parse().ok()
+    number_key("messages", message.seq)
 }
 
 const OLDER: &str = messages_of_chat!(

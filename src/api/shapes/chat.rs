@@ -261,20 +261,35 @@ order by mine.active_at ",
         )
     };
 }
-pub(crate) use described_chats;
 
-const ONE: &str = described_chats!(
-    "
+/// Chats for [`described_chats`]: from where, with the chat as `c` and the asker's participation as `p`, and which.
+macro_rules! chats_with_last_message {
+    ($from:literal, $which:expr) => {
+        concat!(
+            "
   select c.id as chat_id, p.role, l.id as last_id, l.seq as last_seq, l.sender_id as last_sender_id, l.text as last_text,
          l.created_at as last_at, coalesce(l.created_at, c.created_at) as active_at
-  from chat.chats c
-  left join chat.participants p on p.chat_id = c.id and p.user_id = (select chat.uid()) and p.left_at is null
+  from ",
+            $from,
+            "
   left join lateral (
     select m.id, m.seq, m.sender_id, m.text, m.created_at
     from chat.messages m
     where m.chat_id = c.id and m.deleted_at is null
     order by m.seq desc
     limit 1) l on true
-  where c.id = $1",
+  where ",
+            $which
+        )
+    };
+}
+pub(crate) use {chats_with_last_message, described_chats};
+
+const ONE: &str = described_chats!(
+    chats_with_last_message!(
+        "chat.chats c
+  left join chat.participants p on p.chat_id = c.id and p.user_id = (select chat.uid()) and p.left_at is null",
+        "c.id = $1"
+    ),
     "desc"
 );
