@@ -1270,7 +1270,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …564a4659377a;
+as …8fd14e19043e;
 
 -- messages.2, messages.18, direct.1, direct.2: asked for new messages and for edits.
 create function chat_private.check_writer(_chat uuid) returns void
@@ -1309,7 +1309,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …990bd33dd2c3;
+as …834b468e89d5;
 grant execute on function chat_private.delete_message(uuid,uuid) to authenticated, service_role;
 
 -- Turns DELETE into chat.delete_message.
@@ -1799,7 +1799,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …3ef2fe2b0b7b;
+as …816176a959e3;
 
 -- Ends the statement with the rule of this name: its status, its sentence.
 create function chat_private.refuse(_name text, _detail text default null::text) returns void
@@ -1807,6 +1807,13 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as …1d383237150d;
+
+-- Ends the statement of who is not in the chat: with this rule, or with chats.2.
+create function chat_private.refuse_outsider(_chat uuid, _name text) returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …af1a9b97ad41;
 
 -- revs.3.
 create function chat_private.refuse_truncate() returns trigger
@@ -1906,7 +1913,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …913f1709ae52;
+as …61aee4c9fd36;
 
 -- Gives rev; chats.15, chats.16.
 create function chat_private.stamp_chat() returns trigger

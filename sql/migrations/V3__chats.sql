@@ -300,6 +300,19 @@ grant execute on function chat.people(uuid, uuid[]), chat_private.people(uuid, u
 
 -- when: the rules bind those whom RLS binds, the service role apart -------------------------------------------
 
+create function chat_private.refuse_outsider(_chat uuid, _name text) returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+-- who is not in the chat: by the rule of this name, or because there is no such chat
+begin
+  perform chat_private.refuse(case when exists (select from chat.chats c where c.id = _chat and c.deleted_at is null)
+                                   then _name
+                                   else 'chats_exist' end);
+end
+$$;
+
 create function chat_private.hold_chat(_chat uuid) returns void
 language sql
 volatile
@@ -551,6 +564,7 @@ comment on function chat_private.people(uuid, uuid[]) is 'participants.1: names 
 comment on function chat.people(uuid, uuid[]) is 'Who is and was in a chat that one reads, by name: these people, or all. Those who left as well, for their messages stay.';
 comment on function chat_private.new_uid() is 'A fresh uid: 12 letters, 72 random bits.';
 comment on function chat_private.may_open_to_the_public() is 'Whether the asker may make a room public.';
+comment on function chat_private.refuse_outsider(uuid, text) is 'Ends the statement of who is not in the chat: with this rule, or with chats.2.';
 comment on function chat_private.hold_chat(uuid) is 'Takes the chat''s lock until the end of the transaction.';
 comment on function chat_private.lock_chat(uuid) is 'Takes the chat''s lock until the end of the transaction, unless the asker is a stranger to it.';
 comment on function chat_private.end_chat(uuid) is 'Deletes a chat softly; everyone in it leaves.';

@@ -213,9 +213,7 @@ as $$
 -- changes nothing above n: a policy alone is judged as of the start of the statement.
 begin
   if not exists (select from chat_private.my_memberships m where m.chat_id = new.chat_id) then
-    perform chat_private.refuse(case when exists (select from chat.chats c where c.id = new.chat_id and c.deleted_at is null)
-                                     then 'messages_are_sent_by_participants'
-                                     else 'chats_exist' end);
+    perform chat_private.refuse_outsider(new.chat_id, 'messages_are_sent_by_participants');
   end if;
   return new;
 end
@@ -463,9 +461,7 @@ begin
     perform chat_private.lock_chat(_chat);
     my_role := (select m.role from chat_private.my_memberships m where m.chat_id = _chat);
     if my_role is null then
-      perform chat_private.refuse(case when exists (select from chat.chats c where c.id = _chat and c.deleted_at is null)
-                                       then 'chats_are_read_by_participants'
-                                       else 'chats_exist' end);
+      perform chat_private.refuse_outsider(_chat, 'chats_are_read_by_participants');
     end if;
   end if;
   select m.sender_id, m.deleted_at into message from chat.messages m where m.chat_id = _chat and m.id = _id;
@@ -515,9 +511,7 @@ begin
   if not exists (select
                  from chat.participants p
                  where p.chat_id = new.chat_id and p.user_id = new.user_id and p.left_at is null) then
-    perform chat_private.refuse(case when exists (select from chat.chats c where c.id = new.chat_id and c.deleted_at is null)
-                                     then 'reads_are_marked_for_oneself'
-                                     else 'chats_exist' end);
+    perform chat_private.refuse_outsider(new.chat_id, 'reads_are_marked_for_oneself');
   end if;
   new.seq := greatest(
     case when tg_op = 'UPDATE' then old.seq end,

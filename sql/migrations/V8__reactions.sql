@@ -134,9 +134,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   if not exists (select from chat_private.my_memberships m where m.chat_id = _chat) then
-    perform chat_private.refuse(case when exists (select from chat.chats c where c.id = _chat and c.deleted_at is null)
-                                     then 'reactions_are_made_by_participants'
-                                     else 'chats_exist' end);
+    perform chat_private.refuse_outsider(_chat, 'reactions_are_made_by_participants');
   end if;
 end
 $$;
