@@ -138,6 +138,12 @@ impl From<DbError> for ApiError {
     }
 }
 
+impl From<serde_json::Error> for ApiError {
+    fn from(error: serde_json::Error) -> Self {
+        fault(&error.to_string())
+    }
+}
+
 impl From<BadCursor> for ApiError {
     fn from(error: BadCursor) -> Self {
         invalid("cursor", &error.to_string())

@@ -270,8 +270,9 @@ fn turned(cursor: &Cursor, direction: Direction) -> String {
 macro_rules! page_of {
     ($(#[$doc:meta])* $name:ident, $item:ty) => {
         $(#[$doc])*
-        #[derive(Debug, poem_openapi::Object)]
+        #[derive(Debug, poem_openapi::Object, serde::Serialize)]
         #[oai(rename_all = "camelCase")]
+        #[serde(rename_all = "camelCase")]
         pub struct $name {
             /// The items, newest first.
             pub data: Vec<$item>,

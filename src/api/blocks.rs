@@ -3,13 +3,14 @@
 //! Tables: `chat.blocks`. Rules: blocks.1 to blocks.4. Statuses: 404 for nobody, 422 for oneself.
 
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::Serialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Tag;
 use super::caller::Caller;
+use crate::api::answer::Answer;
 use crate::db::Db;
 use crate::error::{ApiError, overtaken};
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
@@ -31,13 +32,13 @@ impl BlocksApi {
         /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
-    ) -> Result<Json<BlockPage>, ApiError> {
+    ) -> Result<Answer<BlockPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         let (at, id, sql) = keyset("blocks", cursor.as_ref(), OLDER, NEWER)?;
         let rows = self.db.read(&caller, sql, params![at, id, i64::from(limit) + 1]).await?;
         let blocks: Vec<Block> = rows.iter().map(Block::from).collect();
         let page = Page::cut(blocks, limit, cursor.as_ref(), |b| moment_key("blocks", b.created_at, b.user_id));
-        Ok(Json(page.into()))
+        Ok(Answer(page.into()))
     }
 
     /// Block someone
@@ -55,7 +56,7 @@ impl BlocksApi {
         let made = !self.db.write(&caller, PUT, params![user_id.0]).await?.is_empty();
         let rows = self.db.read(&caller, ONE, params![user_id.0]).await?;
         let block = rows.first().map(Block::from).ok_or_else(overtaken)?;
-        Ok(if made { BlockUser::Made(Json(block)) } else { BlockUser::There(Json(block)) })
+        Ok(if made { BlockUser::Made(Answer(block)) } else { BlockUser::There(Answer(block)) })
     }
 
     /// Unblock someone
@@ -73,8 +74,9 @@ impl BlocksApi {
 }
 
 /// A block.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct Block {
     /// Who is blocked.
     pub user_id: Uuid,
@@ -87,10 +89,10 @@ pub struct Block {
 pub enum BlockUser {
     /// They were blocked already.
     #[oai(status = 200)]
-    There(Json<Block>),
+    There(Answer<Block>),
     /// They are blocked now.
     #[oai(status = 201)]
-    Made(Json<Block>),
+    Made(Answer<Block>),
 }
 
 /// What unblocking answers.

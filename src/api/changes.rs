@@ -4,8 +4,8 @@
 //! Statuses: 403 for who may not read the chat, 404 for no such chat.
 
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ use super::shapes::change::{Change, changes};
 use super::shapes::chat::{Chat, chats_with_last_message, described_chats};
 use super::shapes::message::complete;
 use super::waiting::WaitingRoom;
+use crate::api::answer::Answer;
 use crate::db::{Db, DbError};
 use crate::error::ApiError;
 use crate::params;
@@ -54,7 +55,7 @@ impl ChangesApi {
         /// How many seconds to wait for something; 0 if absent.
         #[oai(validator(maximum(value = "30")))]
         wait: Query<Option<u32>>,
-    ) -> Result<Json<ChatChanges>, ApiError> {
+    ) -> Result<Answer<ChatChanges>, ApiError> {
         let (since, limit) = (since.unwrap_or(0), limit.unwrap_or(CHANGES_DEFAULT));
         let mut wait = self.waiting.enter(caller.subject, wait.0);
         loop {
@@ -64,7 +65,7 @@ impl ChangesApi {
             if changes.reset || changes.next_since > since || !wait.goes_on().await {
                 complete(&self.db, &caller, changes.data.iter_mut().filter_map(|change| change.message.as_mut()).collect())
                     .await?;
-                return Ok(Json(changes));
+                return Ok(Answer(changes));
             }
         }
     }
@@ -86,7 +87,7 @@ impl ChangesApi {
         /// How many seconds to wait for something; 0 if absent.
         #[oai(validator(maximum(value = "30")))]
         wait: Query<Option<u32>>,
-    ) -> Result<Json<AllChanges>, ApiError> {
+    ) -> Result<Answer<AllChanges>, ApiError> {
         let limit = i64::from(limit.unwrap_or(CHANGES_DEFAULT));
         let mut wait = self.waiting.enter(caller.subject, wait.0);
         loop {
@@ -103,15 +104,16 @@ impl ChangesApi {
                     sync.entered = rows.iter().map(Chat::try_from).collect::<Result<_, _>>()?;
                 }
                 complete(&self.db, &caller, sync.data.iter_mut().filter_map(|change| change.message.as_mut()).collect()).await?;
-                return Ok(Json(sync));
+                return Ok(Answer(sync));
             }
         }
     }
 }
 
 /// What changed in a chat.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct ChatChanges {
     /// The changes, in their order.
     pub data: Vec<Change>,
@@ -145,8 +147,9 @@ impl ChatChanges {
 }
 
 /// What changed in all of one's chats.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct AllChanges {
     /// Changes of the chats that the caller was in all the time, in their order within each chat.
     pub data: Vec<Change>,

@@ -6,7 +6,6 @@
 //! last owner who leaves, 422 for a value that breaks a rule.
 
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use serde::Deserialize;
@@ -18,6 +17,7 @@ use super::body::{Body, given};
 use super::caller::Caller;
 use super::shapes::EXPECT_READER;
 use super::shapes::chat::{Chat, ChatType, Visibility, chats_with_last_message, described_chats, read_chat};
+use crate::api::answer::Answer;
 use crate::db::Db;
 use crate::error::{ApiError, fault, invalid};
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, keyset, moment_key};
@@ -50,7 +50,7 @@ impl ChatsApi {
         /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
-    ) -> Result<Json<ChatPage>, ApiError> {
+    ) -> Result<Answer<ChatPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         let (at, id, sql) = keyset("chats", cursor.as_ref(), OLDER, NEWER)?;
         let kind = kind.map(ChatType::as_str);
@@ -58,7 +58,7 @@ impl ChatsApi {
         let chats = rows.iter().map(Chat::try_from).collect::<Result<Vec<_>, _>>()?;
         let page =
             Page::cut(chats, limit, cursor.as_ref(), |c| moment_key("chats", c.last_message_at.unwrap_or(c.created_at), c.id));
-        Ok(Json(page.into()))
+        Ok(Answer(page.into()))
     }
 
     /// Make a chat
@@ -98,7 +98,7 @@ impl ChatsApi {
         };
         let chat = self.one(&caller, id).await?;
         let location = format!("/chats/{id}");
-        Ok(if created { CreateChat::Made(Json(chat), location) } else { CreateChat::There(Json(chat)) })
+        Ok(if created { CreateChat::Made(Answer(chat), location) } else { CreateChat::There(Answer(chat)) })
     }
 
     /// Get a chat
@@ -109,8 +109,8 @@ impl ChatsApi {
         /// The chat.
         #[oai(name = "chatId")]
         chat_id: Path<Uuid>,
-    ) -> Result<Json<Chat>, ApiError> {
-        self.one(&caller, chat_id.0).await.map(Json)
+    ) -> Result<Answer<Chat>, ApiError> {
+        self.one(&caller, chat_id.0).await.map(Answer)
     }
 
     /// Change a chat
@@ -124,7 +124,7 @@ impl ChatsApi {
         #[oai(name = "chatId")]
         chat_id: Path<Uuid>,
         change: Body<ChatUpdate>,
-    ) -> Result<Json<Chat>, ApiError> {
+    ) -> Result<Answer<Chat>, ApiError> {
         let ChatUpdate { name, topic, visibility, read_only } = change.0;
         let (set_name, name) = given(name);
         let (set_topic, topic) = given(topic);
@@ -133,7 +133,7 @@ impl ChatsApi {
         if rows.is_empty() {
             self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
         }
-        self.one(&caller, chat_id.0).await.map(Json)
+        self.one(&caller, chat_id.0).await.map(Answer)
     }
 
     /// Leave a chat, or delete it for everyone
@@ -169,9 +169,9 @@ impl ChatsApi {
         /// The room's id, or its uid.
         #[oai(name = "idOrUid", validator(min_length = 1, max_length = 36))]
         id_or_uid: Path<String>,
-    ) -> Result<Json<Chat>, ApiError> {
+    ) -> Result<Answer<Chat>, ApiError> {
         let id = self.first(&caller, JOIN, params![id_or_uid.0]).await?.get(0);
-        self.one(&caller, id).await.map(Json)
+        self.one(&caller, id).await.map(Answer)
     }
 }
 
@@ -248,11 +248,11 @@ pub enum DeleteScope {
 pub enum CreateChat {
     /// The direct chat was there.
     #[oai(status = 200)]
-    There(Json<Chat>),
+    There(Answer<Chat>),
     /// It was made.
     #[oai(status = 201)]
     Made(
-        Json<Chat>,
+        Answer<Chat>,
         /// Where it is now.
         #[oai(header = "Location")]
         String,

@@ -4,13 +4,14 @@
 //! message.
 
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Tag;
 use super::caller::Caller;
+use crate::api::answer::Answer;
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset_of_numbers, number_key};
@@ -40,7 +41,7 @@ impl EditsApi {
         /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
-    ) -> Result<Json<EarlierTextPage>, ApiError> {
+    ) -> Result<Answer<EarlierTextPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         let (rev, sql) = keyset_of_numbers("edits", cursor.as_ref(), OLDER, NEWER)?;
         let params = params![chat_id.0, message_id.0, rev, i64::from(limit) + 1];
@@ -49,13 +50,14 @@ impl EditsApi {
             self.db.read(&caller, EXPECT_EDITS, params![chat_id.0, message_id.0]).await?;
         }
         let edits: Vec<EarlierText> = rows.iter().map(EarlierText::from).collect();
-        Ok(Json(Page::cut(edits, limit, cursor.as_ref(), |edit| number_key("edits", edit.rev)).into()))
+        Ok(Answer(Page::cut(edits, limit, cursor.as_ref(), |edit| number_key("edits", edit.rev)).into()))
     }
 }
 
 /// What a message said before an edit.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct EarlierText {
     /// The text it had.
     pub text: String,

@@ -4,7 +4,6 @@
 //! for everyone but the service role.
 
 use poem_openapi::param::Path;
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -13,6 +12,7 @@ use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
 use super::shapes::chat::{Chat, read_chat};
+use crate::api::answer::Answer;
 use crate::db::Db;
 use crate::error::{ApiError, fault, invalid};
 use crate::params;
@@ -50,7 +50,7 @@ impl EventsApi {
         let row = rows.first().ok_or_else(|| fault("chat.put_event_chat gave no row"))?;
         let (id, created): (Uuid, bool) = (row.get("chat_id"), row.get("created"));
         let chat = read_chat(&self.db, &caller, id).await?;
-        Ok(if created { PutEventChat::Made(Json(chat), format!("/chats/{id}")) } else { PutEventChat::Updated(Json(chat)) })
+        Ok(if created { PutEventChat::Made(Answer(chat), format!("/chats/{id}")) } else { PutEventChat::Updated(Answer(chat)) })
     }
 
     /// End an event's chat
@@ -106,11 +106,11 @@ pub struct EventChat {
 pub enum PutEventChat {
     /// It was updated.
     #[oai(status = 200)]
-    Updated(Json<Chat>),
+    Updated(Answer<Chat>),
     /// It was made.
     #[oai(status = 201)]
     Made(
-        Json<Chat>,
+        Answer<Chat>,
         /// Where it is now.
         #[oai(header = "Location")]
         String,

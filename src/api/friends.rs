@@ -4,13 +4,15 @@
 //! for oneself.
 
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use serde::Serialize;
+use serde_with::skip_serializing_none;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Tag;
 use super::caller::Caller;
+use crate::api::answer::Answer;
 use crate::db::Db;
 use crate::error::{ApiError, overtaken};
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
@@ -34,14 +36,14 @@ impl FriendsApi {
         /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
-    ) -> Result<Json<FriendPage>, ApiError> {
+    ) -> Result<Answer<FriendPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         let (at, id, sql) = keyset("friends", cursor.as_ref(), OLDER, NEWER)?;
         let status = status.map(FriendStatus::as_str);
         let rows = self.db.read(&caller, sql, params![status, at, id, i64::from(limit) + 1]).await?;
         let friends: Vec<Friend> = rows.iter().map(Friend::from).collect();
         let page = Page::cut(friends, limit, cursor.as_ref(), |f| moment_key("friends", f.created_at, f.user_id));
-        Ok(Json(page.into()))
+        Ok(Answer(page.into()))
     }
 
     /// Ask someone for friendship, or accept their request
@@ -59,7 +61,7 @@ impl FriendsApi {
         let asked = written.first().is_some_and(|row| row.get("asked"));
         let rows = self.db.read(&caller, ONE, params![user_id.0]).await?;
         let friend = rows.first().map(Friend::from).ok_or_else(overtaken)?;
-        Ok(if asked { AddFriend::Asked(Json(friend)) } else { AddFriend::There(Json(friend)) })
+        Ok(if asked { AddFriend::Asked(Answer(friend)) } else { AddFriend::There(Answer(friend)) })
     }
 
     /// End a friendship, decline a request or take it back
@@ -77,8 +79,10 @@ impl FriendsApi {
 }
 
 /// A friend, or someone between whom and the caller a request stands.
-#[derive(Debug, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+#[serde(rename_all = "camelCase")]
 pub struct Friend {
     /// Who.
     pub user_id: Uuid,
@@ -95,8 +99,9 @@ pub struct Friend {
 }
 
 /// How far two people are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum FriendStatus {
     /// Both agreed.
     Friends,
@@ -121,10 +126,10 @@ impl FriendStatus {
 pub enum AddFriend {
     /// They are friends now, or it was as it is.
     #[oai(status = 200)]
-    There(Json<Friend>),
+    There(Answer<Friend>),
     /// The request was made.
     #[oai(status = 201)]
-    Asked(Json<Friend>),
+    Asked(Answer<Friend>),
 }
 
 /// What ending a friendship answers.

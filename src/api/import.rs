@@ -4,7 +4,6 @@
 //! the service role; 422 for a message that breaks a rule: then none of the call is imported.
 
 use poem_openapi::param::Path;
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,6 +12,7 @@ use super::Tag;
 use super::body::Body;
 use super::caller::Caller;
 use super::shapes::message::MessageKind;
+use crate::api::answer::Answer;
 use crate::db::Db;
 use crate::error::{ApiError, fault, invalid};
 use crate::params;
@@ -40,7 +40,7 @@ impl ImportApi {
         #[oai(name = "chatId")]
         chat_id: Path<Uuid>,
         import: Body<MessageImport>,
-    ) -> Result<Json<ImportResult>, ApiError> {
+    ) -> Result<Answer<ImportResult>, ApiError> {
         let MessageImport { messages, read } = import.0;
         if messages.len() > MESSAGES_MAX {
             return Err(invalid("/messages", "at most 5,000 messages are imported at once"));
@@ -48,7 +48,7 @@ impl ImportApi {
         let messages = serde_json::to_value(messages).map_err(|error| fault(&error.to_string()))?;
         let rows = self.db.write_to(chat_id.0, &caller, IMPORT, params![chat_id.0, messages, read.unwrap_or(true)]).await?;
         let row = rows.first().ok_or_else(|| fault("chat.import_messages gave no row"))?;
-        Ok(Json(ImportResult {
+        Ok(Answer(ImportResult {
             imported: row.get("imported"),
             already_there: row.get("already_there"),
             last_seq: row.get::<_, Option<i64>>("last_seq").unwrap_or(0),
@@ -94,8 +94,9 @@ pub struct ImportedMessage {
 }
 
 /// What an import did.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct ImportResult {
     /// How many messages were imported.
     pub imported: i32,

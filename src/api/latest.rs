@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 
 use poem_openapi::param::Query;
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::Tag;
 use super::caller::Caller;
 use super::shapes::message::{Message, message_columns, messages_of_chats, read_messages};
+use crate::api::answer::Answer;
 use crate::db::Db;
 use crate::error::{ApiError, invalid};
 use crate::params;
@@ -42,7 +43,7 @@ impl LatestApi {
         /// How many messages of each at most; 20 if absent. Chats times limit is at most 20,000.
         #[oai(validator(minimum(value = "1"), maximum(value = "500")))]
         limit: Query<Option<u32>>,
-    ) -> Result<Json<LatestMessages>, ApiError> {
+    ) -> Result<Answer<LatestMessages>, ApiError> {
         let limit = limit.unwrap_or(EACH_DEFAULT);
         let asked = chat_ids.0.0;
         if asked.len() * limit as usize > MESSAGES_MAX {
@@ -61,13 +62,14 @@ impl LatestApi {
             silent.retain(|id| *id != chat);
             data.insert(chat.to_string(), Vec::new());
         }
-        Ok(Json(LatestMessages { data, invalid_chat_ids: silent }))
+        Ok(Answer(LatestMessages { data, invalid_chat_ids: silent }))
     }
 }
 
 /// The latest messages of chats.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct LatestMessages {
     /// By the id of the chat, newest first.
     pub data: HashMap<String, Vec<Message>>,

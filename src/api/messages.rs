@@ -5,7 +5,6 @@
 //! for an id that is taken or was used, 422 for a text that breaks a rule.
 
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -15,6 +14,7 @@ use super::body::Body;
 use super::caller::Caller;
 use super::shapes::EXPECT_READER;
 use super::shapes::message::{EXPECT_MESSAGE, Message, message_columns, messages_of_chat, read_message, read_messages};
+use crate::api::answer::Answer;
 use crate::db::Db;
 use crate::error::{ApiError, invalid, overtaken};
 use crate::wire::{Cursor, Direction, PAGE_DEFAULT, Page, keyset_of_numbers, number_key};
@@ -43,7 +43,7 @@ impl MessagesApi {
         limit: Query<Option<u32>>,
         /// A page with this message in its middle, instead of the newest.
         around: Query<Option<Uuid>>,
-    ) -> Result<Json<MessagePage>, ApiError> {
+    ) -> Result<Answer<MessagePage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         if let Some(message_id) = around.0 {
             if cursor.is_some() {
@@ -57,7 +57,7 @@ impl MessagesApi {
             self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
         }
         let messages = read_messages(&self.db, &caller, &rows).await?;
-        Ok(Json(Page::cut(messages, limit, cursor.as_ref(), position).into()))
+        Ok(Answer(Page::cut(messages, limit, cursor.as_ref(), position).into()))
     }
 
     /// Send a message
@@ -79,12 +79,12 @@ impl MessagesApi {
         let rows = self.db.write_to(chat_id.0, &caller, SEND, params).await?;
         if let Some(message) = read_messages(&self.db, &caller, &rows).await?.pop() {
             let location = format!("/chats/{}/messages/{id}", chat_id.0);
-            return Ok(SendMessage::Sent(Json(message), location));
+            return Ok(SendMessage::Sent(Answer(message), location));
         }
         // the id names a message already: the caller's own is the answer, any other a conflict
         let rows = self.db.read(&caller, ONE_OF_MINE, params![chat_id.0, id]).await?;
         if let Some(message) = read_messages(&self.db, &caller, &rows).await?.pop() {
-            return Ok(SendMessage::There(Json(message)));
+            return Ok(SendMessage::There(Answer(message)));
         }
         self.db.read(&caller, EXPECT_FREE_ID, params![chat_id.0, id]).await?;
         Err(overtaken())
@@ -101,8 +101,8 @@ impl MessagesApi {
         /// The message.
         #[oai(name = "messageId")]
         message_id: Path<Uuid>,
-    ) -> Result<Json<Message>, ApiError> {
-        read_message(&self.db, &caller, chat_id.0, message_id.0).await.map(Json)
+    ) -> Result<Answer<Message>, ApiError> {
+        read_message(&self.db, &caller, chat_id.0, message_id.0).await.map(Answer)
     }
 
     /// Edit a message
@@ -119,10 +119,10 @@ impl MessagesApi {
         #[oai(name = "messageId")]
         message_id: Path<Uuid>,
         edit: Body<MessageEdit>,
-    ) -> Result<Json<Message>, ApiError> {
+    ) -> Result<Answer<Message>, ApiError> {
         let params = params![chat_id.0, message_id.0, edit.0.text, edit.0.mentions];
         self.db.write_to(chat_id.0, &caller, EDIT, params).await?;
-        read_message(&self.db, &caller, chat_id.0, message_id.0).await.map(Json)
+        read_message(&self.db, &caller, chat_id.0, message_id.0).await.map(Answer)
     }
 
     /// Delete a message
@@ -145,7 +145,7 @@ impl MessagesApi {
 }
 
 impl MessagesApi {
-    async fn list_around(&self, caller: &Caller, chat: Uuid, message: Uuid, limit: u32) -> Result<Json<MessagePage>, ApiError> {
+    async fn list_around(&self, caller: &Caller, chat: Uuid, message: Uuid, limit: u32) -> Result<Answer<MessagePage>, ApiError> {
         let newer = (limit - 1) / 2;
         let older = limit - newer; // the message itself among them
         let rows = self.db.read(caller, AROUND, params![chat, message, i64::from(older) + 1, i64::from(newer)]).await?;
@@ -159,7 +159,7 @@ impl MessagesApi {
             messages.pop();
         }
         let towards = |direction, m: Option<&Message>| m.map(|m| Cursor { direction, key: position(m) }.to_string());
-        Ok(Json(MessagePage {
+        Ok(Answer(MessagePage {
             next_cursor: towards(Direction::Older, messages.last().filter(|_| more)),
             prev_cursor: towards(Direction::Newer, messages.first()),
             data: messages,
@@ -200,11 +200,11 @@ pub struct MessageEdit {
 pub enum SendMessage {
     /// The id was sent before: this is the stored message.
     #[oai(status = 200)]
-    There(Json<Message>),
+    There(Answer<Message>),
     /// It was sent.
     #[oai(status = 201)]
     Sent(
-        Json<Message>,
+        Answer<Message>,
         /// Where it is now.
         #[oai(header = "Location")]
         String,

@@ -21,6 +21,7 @@
 //! | [`search`] | messages by their words |
 //! | [`import`] | messages of another system, for the host application |
 
+pub mod answer;
 pub mod blocks;
 pub mod body;
 pub mod caller;

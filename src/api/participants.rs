@@ -4,9 +4,8 @@
 //! Statuses: 403 for who may not, 404 for no such chat or person, 409 for the last owner.
 
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Tag;
@@ -15,6 +14,7 @@ use super::caller::Caller;
 use super::shapes::EXPECT_READER;
 use super::shapes::chat::Role;
 use super::shapes::participant::Participant;
+use crate::api::answer::Answer;
 use crate::db::Db;
 use crate::error::{ApiError, fault, overtaken};
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, keyset, moment_key};
@@ -39,7 +39,7 @@ impl ParticipantsApi {
         /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
-    ) -> Result<Json<ParticipantPage>, ApiError> {
+    ) -> Result<Answer<ParticipantPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         let (at, id, sql) = keyset("participants", cursor.as_ref(), OLDER, NEWER)?;
         let rows = self.db.read(&caller, sql, params![chat_id.0, at, id, i64::from(limit) + 1]).await?;
@@ -48,7 +48,7 @@ impl ParticipantsApi {
         }
         let people: Vec<Participant> = rows.iter().map(Participant::from).collect();
         let page = Page::cut(people, limit, cursor.as_ref(), |p| moment_key("participants", p.joined_at, p.user_id));
-        Ok(Json(page.into()))
+        Ok(Answer(page.into()))
     }
 
     /// Add someone to a chat, or change their role
@@ -63,12 +63,12 @@ impl ParticipantsApi {
         #[oai(name = "userId")]
         user_id: Path<Uuid>,
         participant: Body<ParticipantUpdate>,
-    ) -> Result<Json<Participant>, ApiError> {
+    ) -> Result<Answer<Participant>, ApiError> {
         let role = participant.0.role.map(Role::as_str);
         self.db.write_to(chat_id.0, &caller, PUT, params![chat_id.0, user_id.0, role]).await?;
         let rows = self.db.read(&caller, ONE, params![chat_id.0, user_id.0]).await?;
         if let Some(row) = rows.first() {
-            return Ok(Json(row.into()));
+            return Ok(Answer(row.into()));
         }
         // removed again meanwhile, or the caller was
         self.db.read(&caller, EXPECT_READER, params![chat_id.0]).await?;
@@ -106,10 +106,10 @@ impl ParticipantsApi {
         #[oai(name = "chatId")]
         chat_id: Path<Uuid>,
         marker: Body<ReadUpTo>,
-    ) -> Result<Json<ReadMarker>, ApiError> {
+    ) -> Result<Answer<ReadMarker>, ApiError> {
         let rows = self.db.write(&caller, MARK_READ, params![chat_id.0, marker.0.seq]).await?;
         let row = rows.first().ok_or_else(|| fault("a read marker just written cannot be read"))?;
-        Ok(Json(ReadMarker { seq: row.get("seq") }))
+        Ok(Answer(ReadMarker { seq: row.get("seq") }))
     }
 }
 
@@ -132,8 +132,9 @@ pub struct ReadUpTo {
 }
 
 /// How far someone has read.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct ReadMarker {
     /// The `seq` of the last message that they have read.
     pub seq: i64,

@@ -4,7 +4,6 @@
 //! chat or message, 409 for a message that is deleted.
 
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 use uuid::Uuid;
 
@@ -12,6 +11,7 @@ use super::Tag;
 use super::caller::Caller;
 use super::shapes::EXPECT_READER;
 use super::shapes::message::{Message, message_columns, messages_of_chat, read_message, read_messages};
+use crate::api::answer::Answer;
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, keyset, moment_key};
@@ -38,7 +38,7 @@ impl PinsApi {
         /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
-    ) -> Result<Json<PinPage>, ApiError> {
+    ) -> Result<Answer<PinPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         let (at, id, sql) = keyset("pins", cursor.as_ref(), OLDER, NEWER)?;
         let rows = self.db.read(&caller, sql, params![chat_id.0, at, id, i64::from(limit) + 1]).await?;
@@ -47,7 +47,7 @@ impl PinsApi {
         }
         let messages = read_messages(&self.db, &caller, &rows).await?;
         let page = Page::cut(messages, limit, cursor.as_ref(), |m| moment_key("pins", m.pinned_at.unwrap_or(m.created_at), m.id));
-        Ok(Json(page.into()))
+        Ok(Answer(page.into()))
     }
 
     /// Pin a message
@@ -63,9 +63,9 @@ impl PinsApi {
         /// The message.
         #[oai(name = "messageId")]
         message_id: Path<Uuid>,
-    ) -> Result<Json<Message>, ApiError> {
+    ) -> Result<Answer<Message>, ApiError> {
         self.db.write_to(chat_id.0, &caller, PIN, params![chat_id.0, message_id.0]).await?;
-        read_message(&self.db, &caller, chat_id.0, message_id.0).await.map(Json)
+        read_message(&self.db, &caller, chat_id.0, message_id.0).await.map(Answer)
     }
 
     /// Unpin a message

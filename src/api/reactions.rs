@@ -4,13 +4,13 @@
 //! Statuses: 403 for who may not, 404 for no such chat or message, 422 for what is no emoji.
 
 use poem_openapi::param::Path;
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, OpenApi};
 use uuid::Uuid;
 
 use super::Tag;
 use super::caller::Caller;
 use super::shapes::message::{Message, read_message};
+use crate::api::answer::Answer;
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::params;
@@ -36,9 +36,9 @@ impl ReactionsApi {
         message_id: Path<Uuid>,
         /// An emoji, or the name of one that the application draws.
         emoji: Path<String>,
-    ) -> Result<Json<Message>, ApiError> {
+    ) -> Result<Answer<Message>, ApiError> {
         self.db.write_to(chat_id.0, &caller, PUT, params![chat_id.0, message_id.0, emoji.0]).await?;
-        read_message(&self.db, &caller, chat_id.0, message_id.0).await.map(Json)
+        read_message(&self.db, &caller, chat_id.0, message_id.0).await.map(Answer)
     }
 
     /// Take a reaction back

@@ -4,9 +4,8 @@
 //! 403 and 404 for one of a chat that the caller may not read.
 
 use poem_openapi::param::Query;
-use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -14,6 +13,7 @@ use super::Tag;
 use super::caller::Caller;
 use super::shapes::EXPECT_READER;
 use super::shapes::message::{Message, message_columns, read_messages};
+use crate::api::answer::Answer;
 use crate::db::{Db, DbError};
 use crate::error::ApiError;
 use crate::wire::{Cursor, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
@@ -53,7 +53,7 @@ impl SearchApi {
         /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
-    ) -> Result<Json<SearchPage>, ApiError> {
+    ) -> Result<Answer<SearchPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         let (at, id, sql) = keyset("search", cursor.as_ref(), OLDER, NEWER)?;
         let (after, before) = (created_after.0.map(|t| t.0), created_before.0.map(|t| t.0));
@@ -66,13 +66,14 @@ impl SearchApi {
         let highlights = rows.iter().map(highlights).collect::<Result<Vec<_>, _>>()?;
         let hits = messages.into_iter().zip(highlights).map(|(message, highlights)| SearchHit { message, highlights }).collect();
         let position = |hit: &SearchHit| moment_key("search", hit.message.created_at, hit.message.id);
-        Ok(Json(Page::cut(hits, limit, cursor.as_ref(), position).into()))
+        Ok(Answer(Page::cut(hits, limit, cursor.as_ref(), position).into()))
     }
 }
 
 /// A message that a search found.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct SearchHit {
     /// The message.
     pub message: Message,
@@ -81,8 +82,9 @@ pub struct SearchHit {
 }
 
 /// A part of a text.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Debug, Object, Deserialize, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct Highlight {
     /// As written: escape it like any text.
     pub text: String,

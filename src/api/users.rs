@@ -7,16 +7,17 @@
 use poem::http::StatusCode;
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
-use poem_openapi::payload::Json;
 use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Tag;
 use super::body::{Body, given};
 use super::caller::{Bearing, Caller, Gate};
+use crate::api::answer::Answer;
 use crate::db::{Db, DbError};
 use crate::error::{ApiError, Problem, fault};
 use crate::wire::{Cursor, Ids, PAGE_DEFAULT, Page, Timestamp, keyset, moment_key};
@@ -45,33 +46,33 @@ impl UsersApi {
         /// How many at most; 50 if absent.
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))]
         limit: Query<Option<u32>>,
-    ) -> Result<Json<UserPage>, ApiError> {
+    ) -> Result<Answer<UserPage>, ApiError> {
         let limit = limit.unwrap_or(PAGE_DEFAULT);
         let (at, id, sql) = keyset("users", cursor.as_ref(), OLDER, NEWER)?;
         let rows = self.db.read(&caller, sql, params![query.0, ids.0.map(|ids| ids.0), at, id, i64::from(limit) + 1]).await?;
         let users: Vec<User> = rows.iter().map(User::from).collect();
         let page = Page::cut(users, limit, cursor.as_ref(), |user| moment_key("users", user.created_at, user.id));
-        Ok(Json(page.into()))
+        Ok(Answer(page.into()))
     }
 
     /// Get oneself
     #[oai(path = "/users/me", method = "get", operation_id = "getMe")]
-    async fn get_me(&self, caller: Caller) -> Result<Json<User>, ApiError> {
+    async fn get_me(&self, caller: Caller) -> Result<Answer<User>, ApiError> {
         let rows = self.db.read(&caller, ME, params![]).await?;
-        rows.first().map(|row| Json(row.into())).ok_or_else(nobodys)
+        rows.first().map(|row| Answer(row.into())).ok_or_else(nobodys)
     }
 
     /// Change one's profile
     ///
     /// An absent field stays as it is; null clears username or avatar.
     #[oai(path = "/users/me", method = "patch", operation_id = "updateMe")]
-    async fn update_me(&self, caller: Caller, change: Body<UserUpdate>) -> Result<Json<User>, ApiError> {
+    async fn update_me(&self, caller: Caller, change: Body<UserUpdate>) -> Result<Answer<User>, ApiError> {
         let UserUpdate { username, display_name, avatar_url } = change.0;
         let (set_username, username) = given(username);
         let (set_avatar, avatar_url) = given(avatar_url);
         let params = params![set_username, username, display_name, set_avatar, avatar_url];
         let rows = self.db.write(&caller, UPDATE_ME, params).await?;
-        rows.first().map(|row| Json(row.into())).ok_or_else(nobodys)
+        rows.first().map(|row| Answer(row.into())).ok_or_else(nobodys)
     }
 
     /// Erase oneself
@@ -106,10 +107,10 @@ impl UsersApi {
         /// Whom.
         #[oai(name = "userId")]
         user_id: Path<Uuid>,
-    ) -> Result<Json<User>, ApiError> {
+    ) -> Result<Answer<User>, ApiError> {
         let rows = self.db.read(&caller, ONE, params![user_id.0]).await?;
         if let Some(row) = rows.first() {
-            return Ok(Json(row.into()));
+            return Ok(Answer(row.into()));
         }
         self.db.read(&caller, EXPECT_USER, params![user_id.0]).await?;
         Err(fault("a person was not found, and it was not said why"))
@@ -139,8 +140,10 @@ pub struct UserUpdate {
 }
 
 /// Someone.
-#[derive(Debug, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+#[serde(rename_all = "camelCase")]
 pub struct User {
     /// The `sub` of their tokens.
     pub id: Uuid,
@@ -159,8 +162,9 @@ pub struct User {
 }
 
 /// What someone is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum UserKind {
     Member,
     Guest,

@@ -1,6 +1,8 @@
 //! A change in a chat, as the caller is told of it.
 
 use poem_openapi::{Enum, Object};
+use serde::Serialize;
+use serde_with::skip_serializing_none;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -13,8 +15,10 @@ use crate::wire::Timestamp;
 /// Something that changed in a chat: what it is now, not what it was in between.
 ///
 /// What people are called, and what a message quotes, changes without the message: both are as they are at the time of the answer.
-#[derive(Debug, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+#[serde(rename_all = "camelCase")]
 pub struct Change {
     /// What happened.
     pub kind: ChangeKind,
@@ -35,37 +39,47 @@ pub struct Change {
 }
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize)]
 pub enum ChangeKind {
     /// A message was sent.
     #[oai(rename = "message.created")]
+    #[serde(rename = "message.created")]
     MessageCreated,
     /// It was edited, pinned, unpinned, reacted to or erased.
     #[oai(rename = "message.updated")]
+    #[serde(rename = "message.updated")]
     MessageUpdated,
     /// It is gone, at least for the caller.
     #[oai(rename = "message.deleted")]
+    #[serde(rename = "message.deleted")]
     MessageDeleted,
     /// Someone came.
     #[oai(rename = "participant.joined")]
+    #[serde(rename = "participant.joined")]
     ParticipantJoined,
     /// Their role changed.
     #[oai(rename = "participant.updated")]
+    #[serde(rename = "participant.updated")]
     ParticipantUpdated,
     /// They left or were removed.
     #[oai(rename = "participant.left")]
+    #[serde(rename = "participant.left")]
     ParticipantLeft,
     /// Its name, topic, visibility, or who may write.
     #[oai(rename = "chat.updated")]
+    #[serde(rename = "chat.updated")]
     ChatUpdated,
     /// It is gone.
     #[oai(rename = "chat.deleted")]
+    #[serde(rename = "chat.deleted")]
     ChatDeleted,
 }
 
 /// What a chat is, to whoever reads it.
-#[derive(Debug, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+#[serde(rename_all = "camelCase")]
 pub struct ChatProfile {
     /// The chat.
     pub id: Uuid,
@@ -73,6 +87,7 @@ pub struct ChatProfile {
     pub uid: String,
     /// What it is.
     #[oai(rename = "type")]
+    #[serde(rename = "type")]
     pub kind: ChatType,
     /// Who may find and join it.
     pub visibility: Visibility,

@@ -1,7 +1,8 @@
 //! A chat as the caller sees it: the answer of every operation that makes, finds or changes one.
 
 use poem_openapi::{Enum, Object};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -13,8 +14,10 @@ use crate::params;
 use crate::wire::Timestamp;
 
 /// A chat, as the caller sees it.
-#[derive(Debug, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+#[serde(rename_all = "camelCase")]
 pub struct Chat {
     /// The chat.
     pub id: Uuid,
@@ -22,6 +25,7 @@ pub struct Chat {
     pub uid: String,
     /// What it is.
     #[oai(rename = "type")]
+    #[serde(rename = "type")]
     pub kind: ChatType,
     /// Who may find and join it.
     pub visibility: Visibility,
@@ -53,7 +57,8 @@ pub struct Chat {
 }
 
 /// One of those in a chat.
-#[derive(Debug, Object, Deserialize)]
+#[skip_serializing_none]
+#[derive(Debug, Object, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 pub struct ChatMember {
@@ -66,8 +71,10 @@ pub struct ChatMember {
 }
 
 /// What was said last in a chat.
-#[derive(Debug, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+#[serde(rename_all = "camelCase")]
 pub struct LastMessage {
     /// The message.
     pub id: Uuid,
@@ -84,8 +91,9 @@ pub struct LastMessage {
 }
 
 /// What a chat is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize)]
 #[oai(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum ChatType {
     Direct,
     Group,
@@ -119,7 +127,7 @@ impl ChatType {
 }
 
 /// Who may find and join a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Deserialize, Serialize)]
 #[oai(rename_all = "camelCase")]
 #[serde(rename_all = "camelCase")]
 pub enum Visibility {
@@ -152,7 +160,7 @@ impl Visibility {
 }
 
 /// What someone is in a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Deserialize, Serialize)]
 #[oai(rename_all = "camelCase")]
 #[serde(rename_all = "camelCase")]
 pub enum Role {

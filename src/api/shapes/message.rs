@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -14,8 +15,10 @@ use crate::params;
 use crate::wire::Timestamp;
 
 /// A message.
-#[derive(Debug, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+#[serde(rename_all = "camelCase")]
 pub struct Message {
     /// Chosen by its sender, or given.
     pub id: Uuid,
@@ -56,8 +59,10 @@ pub struct Message {
 }
 
 /// A message as another one shows it that answers it.
-#[derive(Debug, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+#[serde(rename_all = "camelCase")]
 pub struct QuotedMessage {
     /// The message.
     pub id: Uuid,
@@ -72,15 +77,16 @@ pub struct QuotedMessage {
 }
 
 /// How many people reacted to a message with one emoji.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Debug, Object, Deserialize, Serialize)]
 #[oai(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub struct Reaction {
     /// The emoji, or the name of one that the application draws.
     pub emoji: String,
     /// How many people.
     pub count: i64,
     /// Whether the caller is among them.
-    #[serde(skip)]
+    #[serde(skip_deserializing)]
     pub mine: bool,
 }
 

@@ -1,6 +1,8 @@
 //! Someone in a chat, as the caller sees them.
 
 use poem_openapi::Object;
+use serde::Serialize;
+use serde_with::skip_serializing_none;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -8,8 +10,10 @@ use super::chat::Role;
 use crate::wire::Timestamp;
 
 /// Someone in a chat.
-#[derive(Debug, Object)]
+#[skip_serializing_none]
+#[derive(Debug, Object, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+#[serde(rename_all = "camelCase")]
 pub struct Participant {
     /// Who.
     pub user_id: Uuid,
