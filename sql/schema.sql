@@ -972,6 +972,15 @@ as …a5a8c50ffc51;
 
 grant select on chat_private.my_companions to authenticated;
 
+-- chat_private.my_messages ----------------------------------------------------------------------------------
+-- What the asker sent, or the system's when nobody in particular asks.
+
+create view chat_private.my_messages (
+  chat_id uuid,
+  id uuid
+)
+as …df2895d9aa64;
+
 -- functions of chat -----------------------------------------------------------------------------------------
 
 -- What changed in a chat since a rev: first a row head, or reset (list it anew); then keys of rows, to be read under the policies; a key without a row is gone.
@@ -1492,13 +1501,6 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …9c766cd27e4e;
 
--- Whether the chat changed since a snapshot.
-create function chat_private.has_news(_chat uuid, _snapshot pg_snapshot) returns boolean
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-as …12b41c7cce90;
-
 -- Whether a text has all that is looked for and nothing that is left out.
 create function chat_private.has_terms(_text text, _wanted text[], _unwanted text[]) returns boolean
 language plpgsql
@@ -1527,8 +1529,7 @@ grant execute on function chat_private.highlights(text,text) to anon, authentica
 create function chat_private.hold_chat(_chat uuid) returns void
 language sql
 volatile
-set search_path = pg_catalog, pg_temp
-as …0d44398e3fa1;
+as …eb89ae7c27a8;
 
 -- Takes the lock of two people until the end of the transaction.
 create function chat_private.hold_pair(_one uuid, _other uuid) returns void
@@ -1597,7 +1598,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …18e8ad1a9be7;
+as …2428a4f65759;
 
 -- participants.2.
 create function chat_private.join_room(_room text) returns uuid
@@ -1663,7 +1664,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …15f6737cede7;
+as …499851725425;
 
 -- messages.2, messages.3, messages.4 and messages.6, under the lock.
 create function chat_private.message_update_rules() returns trigger
@@ -1716,7 +1717,7 @@ create function chat_private.names(_chats uuid[], _user_ids uuid[]) returns tabl
 language plpgsql
 stable
 security definer
-set search_path = pg_catalog, pg_temp
+set search_path = pg_catalog, pg_temp set plan_cache_mode=force_generic_plan
 as …b40b51944e54;
 grant execute on function chat_private.names(uuid[],uuid[]) to anon, authenticated, service_role;
 
@@ -1726,6 +1727,12 @@ language sql
 volatile
 as …d98a2bdf3453;
 grant execute on function chat_private.new_uid() to authenticated;
+
+-- Whether the chat changed since a snapshot.
+create function chat_private.news(_chat uuid, _snapshot pg_snapshot) returns table(is_there boolean)
+language sql
+stable
+as …1824c3de5109;
 
 -- The next chat, by id, that someone is or was in.
 create function chat_private.next_chat_of(_user uuid, _after uuid) returns uuid
@@ -1739,7 +1746,7 @@ create function chat_private.next_rev(_chat uuid, _above bigint default 0) retur
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …5f4afda24c49;
+as …2233e38e0b3b;
 
 -- direct.1 to direct.4.
 create function chat_private.open_direct(_other uuid, out chat_id uuid, out created boolean) returns record
@@ -1755,7 +1762,7 @@ create function chat_private.overviews(_chats uuid[], _senders uuid[]) returns t
 language plpgsql
 stable
 security definer
-set search_path = pg_catalog, pg_temp
+set search_path = pg_catalog, pg_temp set plan_cache_mode=force_generic_plan
 as …7214f18c72a1;
 grant execute on function chat_private.overviews(uuid[],uuid[]) to anon, authenticated, service_role;
 
@@ -1773,7 +1780,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …a1a60742351a;
+as …73e8991939d4;
 grant execute on function chat_private.people(uuid,uuid[]) to anon, authenticated, service_role;
 
 -- chats.17.
@@ -1952,7 +1959,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …c1376a8bc0e9;
+as …e96a8ecfbcdd;
 grant execute on function chat_private.sync(text,pg_snapshot,pg_snapshot,uuid,bigint,bigint) to authenticated, service_role;
 
 -- Makes someone leave a chat who asks nobody: participants.6 and participants.10.

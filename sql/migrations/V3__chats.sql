@@ -267,22 +267,25 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
-  if not (exists (select from chat_private.my_memberships m where m.chat_id = _chat)
-          or exists (select from chat_private.my_open_rooms o where o.chat_id = _chat)
-          or chat.is_service()) then
-    return;
-  elsif _user_ids is null then
+  if _user_ids is null then
     return query
     select u.id, u.display_name, u.username, u.avatar_url, p.role, p.joined_at, p.left_at
     from chat.participants p
     join chat.users u on u.id = p.user_id
-    where p.chat_id = _chat;
+    where p.chat_id = _chat
+      and (exists (select from chat_private.my_memberships m where m.chat_id = _chat)
+           or exists (select from chat_private.my_open_rooms o where o.chat_id = _chat)
+           or chat.is_service());
   else
     return query
     select u.id, u.display_name, u.username, u.avatar_url, p.role, p.joined_at, p.left_at
-    from (select distinct i.id from unnest(_user_ids) i (id)) i
-    join chat.participants p on p.chat_id = _chat and p.user_id = i.id
-    join chat.users u on u.id = i.id;
+    from chat.participants p
+    join chat.users u on u.id = p.user_id
+    where p.chat_id = _chat
+      and p.user_id = any (_user_ids)
+      and (exists (select from chat_private.my_memberships m where m.chat_id = _chat)
+           or exists (select from chat_private.my_open_rooms o where o.chat_id = _chat)
+           or chat.is_service());
   end if;
 end
 $$;
@@ -316,11 +319,11 @@ $$;
 create function chat_private.hold_chat(_chat uuid) returns void
 language sql
 volatile
-set search_path = pg_catalog, pg_temp
-as $$
-  -- until the end of the transaction; held again at no cost
-  select pg_advisory_xact_lock(uuid_hash_extended(_chat, 4279))
-$$;
+begin atomic
+  -- until the end of the transaction; held again at no cost. Atomic, and without a path of its own: so the planner puts it in the caller's
+  -- place, where a function that sets something would be parsed at each call
+  select pg_advisory_xact_lock(uuid_hash_extended(_chat, 4279));
+end;
 
 create function chat_private.lock_chat(_chat uuid) returns void
 language plpgsql

@@ -268,6 +268,13 @@ create trigger _930_chat_is_there before insert on chat.messages for each row
 when (new.imported_at is null and (not row_security_active('chat.messages'::regclass) or current_user = 'service_role'))
 execute function chat_private.chat_is_there();
 
+create view chat_private.my_messages as
+select
+  m.chat_id,
+  m.id
+from chat.messages m
+where m.sender_id is not distinct from (select chat.uid());
+
 create function chat_private.is_sent(_chat uuid, _id uuid) returns boolean
 language plpgsql
 stable
@@ -277,9 +284,7 @@ as $$
 -- An insert of it will conflict and do nothing. It is a message sent again, and what has changed since must not refuse it: who lost the
 -- answer to the first would take a message that is stored for one that is not.
 begin
-  return exists (select
-                 from chat.messages m
-                 where m.chat_id = _chat and m.id = _id and m.sender_id is not distinct from chat.uid());
+  return exists (select from chat_private.my_messages m where m.chat_id = _chat and m.id = _id);
 end
 $$;
 
@@ -341,14 +346,21 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 -- under the lock: _900_rev came before
+declare
+  known record;
 begin
-  if not exists (select from chat_private.my_memberships m where m.chat_id = new.chat_id) then
+  select
+    exists (select from chat_private.my_memberships m where m.chat_id = new.chat_id) as is_in,
+    exists (select from chat_private.my_messages m where m.chat_id = new.chat_id and m.id = new.id) as is_sent,
+    exists (select from chat.tombstones t where t.chat_id = new.chat_id and t.row_id = new.id and t.kind = 'message') as was_used
+  into known;
+  if not known.is_in then
     perform chat_private.refuse('messages_are_sent_by_participants');
-  elsif chat_private.is_sent(new.chat_id, new.id) then
+  elsif known.is_sent then
     return new;
   end if;
   perform chat_private.check_writer(new.chat_id);
-  if exists (select from chat.tombstones t where t.chat_id = new.chat_id and t.row_id = new.id and t.kind = 'message') then
+  if known.was_used then
     perform chat_private.refuse('message_id_was_used');
   end if;
   return new;
@@ -561,6 +573,7 @@ comment on function chat_private.sender_is_in() is 'messages.2, before the lock.
 comment on function chat_private.chat_is_there() is 'chats.2 and users.9, for those whom messages.2 does not bind.';
 comment on function chat_private.message_words() is 'messages.8: the longest text is a setting, so no constraint can say it.';
 comment on function chat_private.message_insert_rules() is 'What a new message must pass under the lock: check_writer, messages.14.';
+comment on view chat_private.my_messages is 'What the asker sent, or the system''s when nobody in particular asks.';
 comment on function chat_private.is_sent(uuid, uuid) is 'Whether the asker has sent a message with this id in this chat.';
 comment on function chat_private.reply_rules() is 'messages.9.';
 comment on function chat_private.check_writer(uuid) is 'messages.2, messages.18, direct.1, direct.2: asked for new messages and for edits.';

@@ -25,7 +25,7 @@ begin
   if current_setting('synchronous_commit') = 'off' then
     perform set_config('synchronous_commit', 'on', true);
   end if;
-  perform pg_advisory_xact_lock(uuid_hash_extended(_chat, 4279));
+  perform chat_private.hold_chat(_chat);
 
   -- the seldom written tables first, then only what lies above them: index entries of deleted messages are never walked,
   -- because a tombstone stands above them

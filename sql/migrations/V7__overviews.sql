@@ -11,6 +11,7 @@ stable
 rows 50
 security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan  -- planned for each call, a list of a few chats would take three times as long
 as $$
 declare
   me uuid := chat.uid();
@@ -73,6 +74,7 @@ stable
 rows 50
 security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan  -- planned for each call, a list of a few chats would take three times as long
 as $$
 #variable_conflict use_column
 begin

@@ -197,7 +197,7 @@ $$, 'the owner''s rights are lent in chat_private alone');
 select is_empty($$
   select f.signature
   from pg_temp.functions f
-  where f.prosecdef and f.proconfig is distinct from array['search_path=pg_catalog, pg_temp']
+  where f.prosecdef and 'search_path=pg_catalog, pg_temp' = any (f.proconfig) is not true
 $$, 'what lends them searches pg_catalog first and pg_temp last: unnamed, pg_temp comes first, for types as well');
 
 select is_empty($$
@@ -243,7 +243,7 @@ $$,
     'stable chat_private.is_news(xid8,pg_snapshot)',
     'stable chat_private.head_rev(uuid)',
     'stable chat_private.rev_seen(uuid,pg_snapshot)',
-    'stable chat_private.has_news(uuid,pg_snapshot)',
+    'stable chat_private.news(uuid,pg_snapshot)',
     'stable chat_private.changed(uuid,bigint,bigint,bigint)',
     'stable chat_private.is_forgotten(uuid,bigint)',
     'stable chat.names(uuid[],uuid[])',
