@@ -16,6 +16,10 @@ test *filter:
 check:
     .ci/run
 
+# the tests on every major version of Postgres that will do: 15, 16, 17, 18 (minutes each)
+majors *which:
+    .ci/majors {{which}}
+
 # generate clients in three languages and let them talk, and make up requests (downloads, takes minutes)
 clients:
     TABLETALK_TEST_CLIENTS=1 cargo test --test it -- --nocapture clients::a_client fuzz::

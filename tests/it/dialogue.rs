@@ -17,12 +17,12 @@ struct Conversation {
     lines: Vec<String>,
 }
 
-/// What `.ci/run` installs below `target/dialogue`, made into JSON by `dialogue.py`.
+/// What `.ci/wanted` installs below `target/dialogue`, made into JSON by `dialogue.py`.
 fn conversations() -> Option<Vec<Conversation>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join("target/dialogue");
     if !folder.join("chatterbot_corpus").is_dir() || !folder.join("emoji").is_dir() {
-        skip("real conversations in target/dialogue (see .ci/run)");
+        skip("real conversations in target/dialogue (see .ci/wanted)");
         return None;
     }
     let output = Command::new("python3").arg(root.join("tests/it/dialogue.py")).arg(folder).output().expect("python3");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::support::cluster::INSTALLER;
+use crate::support::cluster::{INSTALLER, cluster};
 use crate::support::{Database, skip};
 
 /// Where Debian and others put the extensions of a server.
@@ -24,6 +24,8 @@ async fn every_pgtap_suite_passes() {
     suites.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
     suites.sort();
     assert!(!suites.is_empty(), "there are suites");
+    let superuser = cluster().await.db_superuser("postgres").await;
+    let version: String = superuser.query_one("show server_version", &[]).await.expect("a version").get(0);
     let mut assertions = 0;
     let mut failures = Vec::new();
     for suite in suites {
@@ -37,7 +39,7 @@ async fn every_pgtap_suite_passes() {
             Err(failure) => failures.push(format!("{name}: {failure}")),
         }
     }
-    println!("{assertions} pgTAP assertions passed");
+    println!("{assertions} pgTAP assertions passed on Postgres {version}");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
