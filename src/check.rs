@@ -8,7 +8,6 @@ mod report;
 
 use anyhow::{Context as _, bail};
 use tokio_postgres::Client;
-use tokio_postgres::error::SqlState;
 
 use crate::app::Database;
 use crate::auth::Authenticator;
@@ -19,6 +18,17 @@ pub use report::{Finding, Level, Report};
 
 const SAFETY: &str = include_str!("check/safety.sql");
 const ADVICE: &str = include_str!("check/advice.sql");
+/// Tries a statement outside of a request, and says in a setting what came of it: an error would end the transaction that is around it
+/// behind a pooler.
+const OUTSIDE: &str = "
+do $$
+begin
+  perform from chat.messages limit 1;
+  perform set_config('chat.outside', 'allowed', false);
+exception when insufficient_privilege then
+  perform set_config('chat.outside', 'refused', false);
+end
+$$";
 /// The oldest major version of Postgres that will do.
 const OLDEST: i32 = 15;
 
@@ -102,12 +112,11 @@ async fn safety(client: &Client, report: &mut Report) -> anyhow::Result<()> {
     }
     // not read from the catalogue but tried, on a connection like the pool's: a statement outside its envelope gets nothing
     let what = "a statement outside a request is refused";
-    match client.simple_query("select from chat.messages limit 1").await {
-        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => report.ok(what, String::new()),
-        Err(error) => return Err(error).context("whether chat_api is refused cannot be tried"),
-        Ok(_) => {
-            report.bad(what, "chat_api reads chat.messages".to_owned(), "revoke what lets it: see the findings about chat_api");
-        }
+    client.batch_execute(OUTSIDE).await.context("whether chat_api is refused cannot be tried")?;
+    if client.query_one("select current_setting('chat.outside') = 'refused'", &[]).await?.get(0) {
+        report.ok(what, String::new());
+    } else {
+        report.bad(what, "chat_api reads chat.messages".to_owned(), "revoke what lets it: see the findings about chat_api");
     }
     client.batch_execute("reset search_path").await?;
     Ok(())

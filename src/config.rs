@@ -123,10 +123,23 @@ pub struct DatabaseSettings {
     /// Where no Postgres is found, install it with the system's package manager without asking
     #[arg(long, env = "TABLETALK_INSTALL", global = true)]
     pub install: bool,
+    /// What is between: `transaction` for PgBouncer's or Supavisor's transaction mode, also by `pgbouncer=true` in the URL. The login is
+    /// then chat_api itself
+    #[arg(long, env = "DATABASE_POOLER", global = true, value_enum, default_value_t = Pooler::None, value_name = "MODE")]
+    pub database_pooler: Pooler,
     /// Connections to the database
     #[arg(long, env = "TABLETALK_POOL", global = true, default_value_t = 16, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub pool: u16,
+}
+
+/// What is between the server and Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Pooler {
+    /// Nothing, or a pooler that keeps a connection for a session
+    None,
+    /// A pooler that gives each transaction whichever connection is free
+    Transaction,
 }
 
 #[derive(Clone, Args)]

@@ -7,21 +7,23 @@
 //! This file knows nothing of chats, except that a write to one takes that chat's lock first. Errors go to [`crate::error`].
 
 mod queue;
+mod statement;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
 use tokio::time::timeout;
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
 use uuid::Uuid;
 
 use crate::auth::Identity;
 use crate::dsn::Dsn;
 
 use queue::{Queues, Turn};
+use statement::Statements;
 
 /// How long a request waits for a connection of the pool.
 const POOL_WAIT: Duration = Duration::from_secs(5);
@@ -131,6 +133,7 @@ impl DbError {
 #[derive(Clone)]
 pub struct Db {
     pool: Pool,
+    statements: Statements,
     queues: Arc<Queues>,
 }
 
@@ -144,7 +147,7 @@ enum Access {
 impl Db {
     /// A pool of at most `size` connections, made as they are needed.
     ///
-    /// `dsn` logs in as `chat_api`, or as a login that may become it.
+    /// `dsn` logs in as `chat_api`, or as a login that may become it; behind a pooler as `chat_api` itself.
     ///
     /// # Errors
     /// When the pool cannot be built; a database that is away is no error here.
@@ -155,8 +158,18 @@ impl Db {
         }
         config.keepalives_idle(KEEPALIVE_IDLE);
         let manager = Manager::from_config(config, dsn.tls(), ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        let become_api = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-            Box::pin(async move { client.batch_execute("set role chat_api").await.map_err(HookError::Backend) })
+        let pooled = dsn.is_pooled();
+        let become_api = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            Box::pin(async move {
+                if !pooled {
+                    return client.batch_execute("set role chat_api").await.map_err(HookError::Backend);
+                }
+                match statement::is_api(client).await {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(HookError::message("behind a pooler the login must be chat_api itself")),
+                    Err(error) => Err(HookError::Backend(error)),
+                }
+            })
         });
         let pool = Pool::builder(manager)
             .max_size(size)
@@ -164,7 +177,7 @@ impl Db {
             .timeouts(Timeouts { wait: Some(POOL_WAIT), create: Some(CONNECT_WAIT), recycle: Some(CONNECT_WAIT) })
             .post_create(become_api)
             .build()?;
-        Ok(Self { pool, queues: Arc::new(Queues::default()) })
+        Ok(Self { pool, statements: Statements::new(pooled), queues: Arc::new(Queues::default()) })
     }
 
     /// Runs a statement that reads, as `who`.
@@ -225,7 +238,8 @@ impl Db {
         sql: &'static str,
         params: Vec<Param>,
     ) -> Result<Vec<Row>, DbError> {
-        let envelope = Envelope { role: who.role.as_str(), claims: Arc::clone(&who.claims), access, sql, params };
+        let statements = self.statements.clone();
+        let envelope = Envelope { statements, role: who.role.as_str(), claims: Arc::clone(&who.claims), access, sql, params };
         let pool = self.pool.clone();
         // A task of its own: a client that hangs up does not leave a connection half-way through a transaction. The task
         // gives it back when every answer is there.
@@ -249,6 +263,7 @@ impl Db {
 
 /// One request's transaction.
 struct Envelope {
+    statements: Statements,
     role: &'static str,
     claims: Arc<str>,
     access: Access,
@@ -282,10 +297,10 @@ impl Envelope {
             Access::Read => BEGIN_READ_ONLY,
             Access::Write { .. } => BEGIN,
         };
-        // Prepared before anything is sent: a statement that had to be prepared on the way would arrive after COMMIT. One
-        // plan per role, hence the comment: a prepared statement shared by roles is planned anew at each change of role.
-        let enter = prepare(connection, if lock.is_some() { ENTER_LOCKED } else { ENTER }, "").await?;
-        let statement = prepare(connection, self.sql, self.role).await?;
+        // Made ready before anything is sent: a statement that had to be prepared on the way would arrive after COMMIT.
+        let ready = async |sql, role| self.statements.ready(connection, sql, role).await.map_err(Failure::OfEnvelope);
+        let enter = ready(if lock.is_some() { ENTER_LOCKED } else { ENTER }, "").await?;
+        let statement = ready(self.sql, self.role).await?;
 
         let claims: &str = &self.claims;
         let mut entering: Vec<&(dyn ToSql + Sync)> = vec![&self.role, &claims, &STATEMENT_TIMEOUT, &LOCK_TIMEOUT];
@@ -298,8 +313,8 @@ impl Envelope {
         let (begun, entered, rows, committed) = tokio::join!(
             biased;
             connection.batch_execute(begin),
-            connection.query(&enter, &entering),
-            connection.query(&statement, &params),
+            enter.query(connection, &entering),
+            statement.query(connection, &params),
             connection.batch_execute(COMMIT),
         );
         // COMMIT of a failed transaction is no error to Postgres, so every answer counts, the earliest first.
@@ -350,13 +365,4 @@ enum Failure {
     InStatement(DbError),
     /// Something around the statement went wrong; the connection is not to be trusted.
     OfEnvelope(DbError),
-}
-
-async fn prepare(connection: &Object, sql: &str, role: &str) -> Result<Statement, Failure> {
-    let result = if role.is_empty() {
-        connection.prepare_cached(sql).await
-    } else {
-        connection.prepare_cached(&format!("/* {role} */ {sql}")).await
-    };
-    result.map_err(|error| Failure::OfEnvelope(error.into()))
 }

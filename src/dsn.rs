@@ -36,7 +36,7 @@ const DSN: &str = "the connection string";
 const DRIVERS: &str = "application_name channel_binding connect_timeout dbname host hostaddr keepalives \
     keepalives_idle keepalives_interval load_balance_hosts options port target_session_attrs user";
 /// What is read here. The rest of libpq's is refused rather than ignored: some of it asks for more safety.
-const OURS: &str = "gssencmode keepalives_count password sslcert sslkey sslmode sslrootcert";
+const OURS: &str = "gssencmode keepalives_count password pgbouncer sslcert sslkey sslmode sslrootcert";
 
 /// Which parameter is wrong, and how. Made of this file's own words and of numbers: no piece of the connection string
 /// is in it, for a piece of a badly quoted string may be a piece of the password.
@@ -55,6 +55,7 @@ pub enum DsnError {
 pub struct Dsn {
     config: Config,
     tls: MakeRustlsConnect,
+    pooled: bool,
 }
 
 impl Dsn {
@@ -70,13 +71,29 @@ impl Dsn {
             None => parameters.read_pairs(text)?,
         }
         let mut config = parameters.config()?;
-        Ok(Self { tls: parameters.tls(&mut config)?, config })
+        // no parameter of libpq's, but what poolers' own documents put into their URLs
+        let pooled = match parameters.text("pgbouncer")? {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return wrong("pgbouncer", "must be true or false"),
+        };
+        Ok(Self { tls: parameters.tls(&mut config)?, config, pooled })
     }
 
     /// The private server's socket: no TLS.
     pub fn from_config(mut config: Config) -> Self {
         config.ssl_mode(SslMode::Disable);
-        Self { config, tls: no_tls() }
+        Self { config, tls: no_tls(), pooled: false }
+    }
+
+    /// Whether a pooler is said to be there that changes the connection between transactions.
+    pub fn is_pooled(&self) -> bool {
+        self.pooled
+    }
+
+    /// Says that there is one: the setting does, or `pgbouncer=true` in the string.
+    pub fn set_pooled(&mut self) {
+        self.pooled = true;
     }
 
     pub fn config(&self) -> &Config {

@@ -7,7 +7,7 @@
 //! main ── cli ──► app ──► api/ ──► db ──► Postgres (sql/: the rules)
 //!          │       │        ▲
 //!        config    │        └── auth (who asks)   error, wire (what is said)
-//!                  └──► migrate, postgres (the private server), dsn (how a database is reached)
+//!                  └──► migrate, postgres (the private server), dsn, pooler (how a database is reached)
 //! ```
 //!
 //! Start with [`api`], the table of contents of what the server does, and with `sql/policies.md`, who may do it.
@@ -23,6 +23,7 @@ pub mod dsn;
 pub mod error;
 pub mod migrate;
 pub mod operations;
+pub mod pooler;
 pub mod postgres;
 pub mod schema;
 pub mod web;

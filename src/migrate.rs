@@ -9,6 +9,7 @@ use refinery::{Runner, Target};
 use tokio_postgres::Client;
 
 use crate::dsn::Dsn;
+use crate::pooler;
 
 mod embedded {
     refinery::embed_migrations!("sql/migrations");
@@ -30,6 +31,11 @@ pub enum MigrateError {
          nothing was changed. Use another database, or rename that schema"
     )]
     ForeignSchema { schema: String, owner: String },
+    #[error(
+        "the login that migrates is behind a pooler that changes the connection between transactions; nothing was changed. \
+         Reach Postgres itself with DATABASE_ADMIN_URL, or the pooler's session mode"
+    )]
+    Pooled,
     #[error("the database was migrated by a newer Tabletalk than this one; nothing was changed")]
     Newer,
     #[error(
@@ -66,6 +72,9 @@ pub enum State {
 /// [`MigrateError`]; the database is as it was.
 pub async fn migrate(admin: &Dsn, api_password: Option<&str>) -> Result<Migrated, MigrateError> {
     let (mut client, _connection) = admin.connect().await.map_err(MigrateError::Away)?;
+    if pooler::is_between(admin, &client).await.map_err(MigrateError::Refused)? {
+        return Err(MigrateError::Pooled); // neither the lock nor the role would last
+    }
     // held until the connection ends, on every way out of here
     client.execute("select pg_advisory_lock($1)", &[&LOCK]).await.map_err(MigrateError::Refused)?;
     if !is_ours(&client).await? {

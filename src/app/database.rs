@@ -14,11 +14,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 
-use crate::config::{DatabaseSettings, Settings, search_path};
+use crate::config::{DatabaseSettings, Pooler, Settings, search_path};
 use crate::db::Db;
 use crate::dsn::Dsn;
 use crate::error::{Rule, Rules};
 use crate::migrate::{self, State};
+use crate::pooler;
 use crate::postgres::{Options, Server};
 
 /// The database of the private server.
@@ -65,7 +66,10 @@ impl Database {
             }
             return Self::private(settings).await;
         };
-        let api = Dsn::parse(url).context("DATABASE_URL")?;
+        let mut api = Dsn::parse(url).context("DATABASE_URL")?;
+        if settings.database_pooler == Pooler::Transaction {
+            api.set_pooled();
+        }
         let admin = settings.database_admin_url.as_deref().map(Dsn::parse).transpose().context("DATABASE_ADMIN_URL")?;
         Ok(Self { server: None, api, admin })
     }
@@ -121,15 +125,28 @@ impl Database {
         }
     }
 
-    /// A connection of the login that serves, become `chat_api`.
+    /// A connection of the login that serves, become `chat_api`: one server process all the time, behind a pooler by a transaction that
+    /// nobody ends.
     ///
     /// # Errors
-    /// When the database does not answer, or the login may not become `chat_api`.
+    /// When the database does not answer, or the login may not become `chat_api`, or there is a pooler that nobody has told of.
     pub async fn api_client(&self) -> anyhow::Result<Client> {
         let (client, _connection) = answering(&self.api).await?;
+        if self.api.is_pooled() {
+            client.batch_execute("begin").await?;
+        } else if self.server.is_none() && pooler::is_between(&self.api, &client).await? {
+            bail!(
+                "the database {} is behind a pooler that changes the connection between transactions: \
+                 set DATABASE_POOLER=transaction, or use its session mode",
+                self.api.redacted()
+            );
+        }
         // before the first migration there is no such role; then the one thing to ask is whether there was one
-        let roles = client.query("select from pg_catalog.pg_roles where rolname = $1", &[&API]).await?;
-        if !roles.is_empty() {
+        let roles = client.query("select session_user = $1 from pg_catalog.pg_roles where rolname = $1", &[&API]).await?;
+        if let Some(role) = roles.first() {
+            if self.api.is_pooled() && !role.get::<_, bool>(0) {
+                bail!("behind a pooler no role lasts: the login of DATABASE_URL must be {API} itself");
+            }
             client
                 .batch_execute("set role chat_api")
                 .await

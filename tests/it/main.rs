@@ -22,6 +22,7 @@ mod messages;
 mod migrate;
 mod pages;
 mod participants;
+mod pooler;
 mod postgres;
 mod problems;
 mod readme;

@@ -26,6 +26,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "error",
             "migrate",
             "operations",
+            "pooler",
             "postgres",
             "web",
         ],
@@ -34,7 +35,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("web", &[]),
     ("check", &["app", "auth", "config", "dsn", "migrate", "schema"]),
     ("schema", &["app", "config"]),
-    ("migrate", &["dsn"]),
+    ("migrate", &["dsn", "pooler"]),
+    ("pooler", &["dsn"]),
     ("postgres", &[]),
     ("dsn", &[]),
     ("auth", &[]),
@@ -112,8 +114,9 @@ fn only_config_reads_the_environment() {
 
 #[test]
 fn only_the_envelope_begins_and_becomes_a_role() {
-    // the installer becomes the owner to migrate, a start-up connection becomes what the pool's are, psql is for a person
-    let exceptions = ["migrate", "app::database", "cli::psql"];
+    // the installer becomes the owner to migrate, a start-up connection becomes what the pool's are, psql is for a person, and whether a
+    // transaction keeps its connection is seen by beginning one
+    let exceptions = ["migrate", "app::database", "cli::psql", "pooler"];
     for file in files("src", "rs") {
         let module = module_of(&file);
         if module == "db" || module.starts_with("db::") || exceptions.contains(&module.as_str()) || module.starts_with("check") {

@@ -15,6 +15,8 @@ use tabletalk::postgres::{Options, Server};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config};
 
+use super::pooler::{self, Pooler, THROUGH};
+
 /// Set for the process that `cluster_process` runs in: its data folder.
 const DATA: &str = "TABLETALK_TEST_CLUSTER_DATA";
 /// The database that every test's is a copy of.
@@ -25,6 +27,8 @@ pub const INSTALLER: &str = "installer";
 /// The run's Postgres.
 pub struct Cluster {
     socket: PathBuf,
+    /// Where the pooler's socket is, if the run goes through one.
+    pooler: Option<PathBuf>,
     // its end is the end of the cluster
     _process: Mutex<Child>,
 }
@@ -63,12 +67,12 @@ impl Cluster {
             .expect("another process");
         let output = process.stdout.take().expect("its output");
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-        let socket = lines
-            .find_map(|line| line.split_once("socket: ").map(|(_, path)| PathBuf::from(path)))
-            .expect("the tests' Postgres starts");
+        let mut told = |what| lines.find_map(|line| line.split_once(what).map(|(_, path)| PathBuf::from(path)));
+        let socket = told("socket: ").expect("the tests' Postgres starts");
+        let pooler = std::env::var_os(THROUGH).map(|_| told("pooler: ").expect("the tests' PgBouncer starts"));
         // read on: after a minute its test runner says that it is slow, and would die of a pipe that nobody reads
         std::thread::spawn(move || lines.for_each(drop));
-        Self { socket, _process: Mutex::new(process) }
+        Self { socket, pooler, _process: Mutex::new(process) }
     }
 
     /// How `user` reaches `database`.
@@ -81,6 +85,14 @@ impl Cluster {
     /// The same as a connection string.
     pub fn url(&self, user: &str, database: &str) -> String {
         format!("host={} user={user} dbname={database}", self.socket.display())
+    }
+
+    /// How the login that serves reaches `database`: through the pooler, if the run goes through one.
+    pub fn api_url(&self, database: &str) -> String {
+        match &self.pooler {
+            Some(folder) => pooler::url(folder, "chat_api", database) + " pgbouncer=true",
+            None => self.url("chat_api", database),
+        }
     }
 
     /// Where the socket is.
@@ -120,7 +132,15 @@ async fn cluster_process() {
     std::fs::set_permissions(&data, Permissions::from_mode(0o711)).expect("open to the server's account");
     let server = Server::start(&options(&data)).await.expect("the tests' Postgres starts");
     println!("\nsocket: {}", server.socket_dir().display());
+    let mut pooler = None;
+    if std::env::var_os(THROUGH).is_some() {
+        let started =
+            Pooler::start(server.socket_dir(), "transaction").await.expect("PgBouncer, which TABLETALK_TEST_POOLER wants");
+        println!("\npooler: {}", started.folder().display());
+        pooler = Some(started);
+    }
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    drop(pooler);
     server.stop().await.expect("the tests' Postgres stops");
     let _ = std::fs::remove_dir_all(&data);
     // before the test runner reports to a pipe that nobody reads any more

@@ -51,7 +51,7 @@ impl Database {
 
     /// The connection string of the login that serves.
     pub fn api_url(&self) -> String {
-        self.cluster.url("chat_api", &self.name)
+        self.cluster.api_url(&self.name)
     }
 
     /// The connection string of the login that migrates.

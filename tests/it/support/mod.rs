@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod database;
 pub mod document;
 pub mod people;
+pub mod pooler;
 pub mod random;
 pub mod server;
 
