@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Set to run the tests' servers through a PgBouncer in transaction mode.
 pub const THROUGH: &str = "TABLETALK_TEST_POOLER";
+/// Another PgBouncer than Debian's.
+const PROGRAM: &str = "TABLETALK_TEST_PGBOUNCER";
 /// Where Debian puts it.
-const PROGRAMS: [&str; 2] = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
+const DEBIANS: &str = "/usr/sbin/pgbouncer";
 /// The logins that may come through.
 const LOGINS: [&str; 4] = ["chat_api", "installer", "postgres", "web"];
 /// Server connections of a database and a login: fewer than a test's pool has, so that they are shared.
@@ -26,7 +28,10 @@ impl Pooler {
     /// One in front of the Postgres whose socket is in this folder; none where there is no PgBouncer on this machine.
     pub async fn start(socket: &Path, mode: &str) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let program = PROGRAMS.into_iter().find(|program| Path::new(program).exists())?;
+        let program = std::env::var_os(PROGRAM).map_or_else(|| PathBuf::from(DEBIANS), PathBuf::from);
+        if !program.exists() {
+            return None;
+        }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("tabletalk-it-pooler-{}-{number}", std::process::id()));
         fs::create_dir(&folder).expect("a folder for the pooler");
