@@ -6,6 +6,7 @@
 mod connections;
 mod database;
 mod routes;
+pub mod upkeep;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -42,6 +43,7 @@ struct Serving {
     secret: Option<DevelopmentSecret>,
     db: Db,
     care: Option<JoinHandle<()>>,
+    upkeep: Option<JoinHandle<()>>,
     stop: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -94,7 +96,7 @@ impl App {
     /// # Errors
     /// When the private server cannot be stopped.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Serving { db, care, stop, task, .. } = self.serving;
+        let Serving { db, care, upkeep, stop, task, .. } = self.serving;
         if let Some(care) = care {
             care.abort();
             // its hold on the private server ends with it
@@ -104,6 +106,9 @@ impl App {
         match task.await {
             Ok(ended) => ended.context("the listener ended badly")?,
             Err(panic) => tracing::error!(%panic, "the server ended badly"),
+        }
+        if let Some(upkeep) = upkeep {
+            let _ = upkeep.await;
         }
         db.close();
         self.database.close().await
@@ -131,7 +136,8 @@ impl Serving {
         let url = settings.process.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let url = url.trim_end_matches('/').to_owned();
         let stop = CancellationToken::new();
-        let endpoint = routes::routes(&db, authenticator, &url, &settings.process.origins, operations::Figures::new()?, &stop);
+        let figures = operations::Figures::new()?;
+        let endpoint = routes::routes(&db, authenticator, &url, &settings.process.origins, figures.clone(), &stop);
         let stopping = stop.clone();
         let task = tokio::spawn(
             poem::Server::new_with_acceptor(Bounded::by_descriptors(acceptor)).idle_timeout(IDLE).run_with_graceful_shutdown(
@@ -141,7 +147,9 @@ impl Serving {
             ),
         );
         let care = database.look_after(&db);
-        Ok(Self { address, url, secret, db, care, stop, task })
+        let upkeep =
+            settings.process.upkeep.pace().map(|pace| tokio::spawn(upkeep::keep_up(db.clone(), figures, pace, stop.clone())));
+        Ok(Self { address, url, secret, db, care, upkeep, stop, task })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::auth::{self, NewToken, Role};
 use crate::config::{Cli, Command, LogFormat, ProcessSettings, Settings, TokenArgs, TokenRole};
 use crate::db::Db;
 use crate::dsn::Dsn;
-use crate::{api, check, postgres};
+use crate::{api, app, check, postgres};
 
 /// How long a start that is no longer wanted may take to come to an end in order.
 const START_GRACE: Duration = Duration::from_secs(5);
@@ -45,6 +45,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Schema { what } => schema(&settings, what).await,
         Command::Check => check::run(&settings).await,
+        Command::Upkeep => upkeep(&settings).await,
         Command::Psql(arguments) => psql::run(&settings, &arguments).await,
     }
 }
@@ -109,6 +110,15 @@ async fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     database.close().await?;
     migrated?;
     println!("the database is up to date");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn upkeep(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let done = app::upkeep::run(settings).await?;
+    println!("messages removed: {}\nerasures ended: {}", done.removed, done.ended);
+    if done.skipped > 0 {
+        println!("left for another time, because they were busy or refused: {}", done.skipped);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,7 +4,9 @@
 //! settings go to [`crate::app`], which hands each part only what it needs.
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -41,6 +43,8 @@ pub enum Command {
     },
     /// Is this database safe to serve from? A table of findings; fails if one of them is bad
     Check,
+    /// Remove what the settings keep no longer and end what was begun, until nothing is left; for who switched the server's own off
+    Upkeep,
     /// Open psql, as someone: in a transaction with their role and claims, so that one sees what they see
     Psql(PsqlArgs),
 }
@@ -189,12 +193,35 @@ pub struct ProcessSettings {
     /// Origins whose pages may call this server, separated by commas; `*` for all [default: same origin and localhost]
     #[arg(long, env = "TABLETALK_ORIGINS", global = true, value_delimiter = ',', value_name = "ORIGIN")]
     pub origins: Vec<String>,
+    /// How often the server removes what the settings keep no longer, in seconds; `off`: `tabletalk upkeep` or a DBA does
+    #[arg(long, env = "TABLETALK_UPKEEP", global = true, default_value = "300", value_name = "SECONDS|off", value_parser = Upkeep::parse)]
+    pub upkeep: Upkeep,
     /// Which log lines: a tracing filter
     #[arg(long, env = "TABLETALK_LOG", global = true, default_value = "info,poem=warn", value_name = "FILTER")]
     pub log: String,
     /// How they are written
     #[arg(long, env = "TABLETALK_LOG_FORMAT", global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
+}
+
+/// How often the server does upkeep, if it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upkeep(Option<NonZeroU32>);
+
+impl Upkeep {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            seconds => {
+                seconds.parse().map(|seconds| Self(Some(seconds))).map_err(|_| "neither `off` nor a number of seconds".to_owned())
+            }
+        }
+    }
+
+    /// The time from one pass to the next; none: it does not.
+    pub fn pace(self) -> Option<Duration> {
+        self.0.map(|seconds| Duration::from_secs(seconds.get().into()))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -44,6 +44,9 @@ const DEADLOCK_RETRIES: usize = 2;
 /// end on a new one.
 const STALE_RETRIES: usize = 2;
 
+/// What the pool's connections run as.
+const API: &str = "chat_api";
+
 const BEGIN: &str = "begin isolation level read committed";
 const BEGIN_READ_ONLY: &str = "begin isolation level read committed read only";
 // Local to the transaction, all of it. READ COMMITTED is spelt out above because a database may default otherwise.
@@ -185,7 +188,7 @@ impl Db {
     /// # Errors
     /// [`DbError`], when there are no rows to answer with: an empty answer is none.
     pub async fn read(&self, who: &Identity, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
-        self.run(who, Access::Read, None, sql, params).await
+        self.run(Envelope::of(who, Access::Read, sql, params), None).await
     }
 
     /// Runs a statement that writes, as `who`, to no chat or to one that does not exist yet.
@@ -193,7 +196,16 @@ impl Db {
     /// # Errors
     /// [`DbError`]; nothing was changed then, unless the connection was lost while it committed.
     pub async fn write(&self, who: &Identity, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
-        self.run(who, Access::Write { lock: None }, None, sql, params).await
+        self.run(Envelope::of(who, Access::Write { lock: None }, sql, params), None).await
+    }
+
+    /// Runs a statement of the server's own, in nobody's name: as its login, which may take no more than the doors of upkeep.
+    ///
+    /// # Errors
+    /// [`DbError`]; nothing was changed then, unless the connection was lost while it committed.
+    pub async fn write_as_server(&self, sql: &'static str) -> Result<Vec<Row>, DbError> {
+        let access = Access::Write { lock: None };
+        self.run(Envelope { role: API, claims: Arc::from("{}"), access, sql, params: Vec::new() }, None).await
     }
 
     /// Runs a statement that writes to one chat, as `who`, under that chat's lock.
@@ -203,7 +215,7 @@ impl Db {
     pub async fn write_to(&self, chat: Uuid, who: &Identity, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
         // here and not on a connection: a busy chat slows itself down, not the others
         let turn = self.queues.turn(chat, who.subject).await.ok_or(DbError::Crowded)?;
-        self.run(who, Access::Write { lock: Some(chat) }, Some(turn), sql, params).await
+        self.run(Envelope::of(who, Access::Write { lock: Some(chat) }, sql, params), Some(turn)).await
     }
 
     /// Whether the database answers.
@@ -230,16 +242,8 @@ impl Db {
         self.pool.close();
     }
 
-    async fn run(
-        &self,
-        who: &Identity,
-        access: Access,
-        turn: Option<Turn>,
-        sql: &'static str,
-        params: Vec<Param>,
-    ) -> Result<Vec<Row>, DbError> {
+    async fn run(&self, envelope: Envelope, turn: Option<Turn>) -> Result<Vec<Row>, DbError> {
         let statements = self.statements.clone();
-        let envelope = Envelope { statements, role: who.role.as_str(), claims: Arc::clone(&who.claims), access, sql, params };
         let pool = self.pool.clone();
         // A task of its own: a client that hangs up does not leave a connection half-way through a transaction. The task
         // gives it back when every answer is there.
@@ -248,7 +252,7 @@ impl Db {
             let mut tries = 0;
             loop {
                 let connection = pool.get().await?;
-                match envelope.send(connection).await {
+                match envelope.send(connection, &statements).await {
                     Err(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) && tries < DEADLOCK_RETRIES => {
                         tries += 1;
                     }
@@ -261,9 +265,8 @@ impl Db {
     }
 }
 
-/// One request's transaction.
+/// One request's transaction, or one of the server's own.
 struct Envelope {
-    statements: Statements,
     role: &'static str,
     claims: Arc<str>,
     access: Access,
@@ -272,9 +275,13 @@ struct Envelope {
 }
 
 impl Envelope {
-    async fn send(&self, connection: Object) -> Result<Vec<Row>, DbError> {
+    fn of(who: &Identity, access: Access, sql: &'static str, params: Vec<Param>) -> Self {
+        Self { role: who.role.as_str(), claims: Arc::clone(&who.claims), access, sql, params }
+    }
+
+    async fn send(&self, connection: Object, statements: &Statements) -> Result<Vec<Row>, DbError> {
         let lease = Lease(Some(connection));
-        let flushed = timeout(ANSWER_WAIT, self.flush(lease.connection())).await;
+        let flushed = timeout(ANSWER_WAIT, self.flush(lease.connection(), statements)).await;
         match flushed.unwrap_or_else(|_| Err(Failure::OfEnvelope(silent()))) {
             Ok(rows) => {
                 lease.give_back();
@@ -288,7 +295,7 @@ impl Envelope {
         }
     }
 
-    async fn flush(&self, connection: &Object) -> Result<Vec<Row>, Failure> {
+    async fn flush(&self, connection: &Object, statements: &Statements) -> Result<Vec<Row>, Failure> {
         let lock = match self.access {
             Access::Write { lock } => lock,
             Access::Read => None,
@@ -298,7 +305,7 @@ impl Envelope {
             Access::Write { .. } => BEGIN,
         };
         // Made ready before anything is sent: a statement that had to be prepared on the way would arrive after COMMIT.
-        let ready = async |sql, role| self.statements.ready(connection, sql, role).await.map_err(Failure::OfEnvelope);
+        let ready = async |sql, role| statements.ready(connection, sql, role).await.map_err(Failure::OfEnvelope);
         let enter = ready(if lock.is_some() { ENTER_LOCKED } else { ENTER }, "").await?;
         let statement = ready(self.sql, self.role).await?;
 

@@ -12,7 +12,8 @@ use poem::http::{HeaderName, HeaderValue};
 use poem::web::Data;
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, handler};
 use poem_openapi::OperationId;
-use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::api::caller::Subject;
@@ -66,6 +67,8 @@ struct Inner {
     open: IntGauge,
     idle: IntGauge,
     waiting: IntGauge,
+    removed: IntCounter,
+    kept_up: IntGauge,
 }
 
 impl Figures {
@@ -85,13 +88,29 @@ impl Figures {
             open: IntGauge::new("tabletalk_database_connections", "Connections to the database")?,
             idle: IntGauge::new("tabletalk_database_connections_idle", "Those of them that nobody uses")?,
             waiting: IntGauge::new("tabletalk_database_waiting", "Requests that wait for a connection")?,
+            removed: IntCounter::new("tabletalk_upkeep_removed_messages_total", "Messages that this process removed for good")?,
+            kept_up: IntGauge::new(
+                "tabletalk_upkeep_last_success_timestamp_seconds",
+                "When this process last came to the end of upkeep; 0: not yet, or others did",
+            )?,
         };
         inner.registry.register(Box::new(inner.requests.clone()))?;
         inner.registry.register(Box::new(inner.durations.clone()))?;
-        for gauge in [&inner.open, &inner.idle, &inner.waiting] {
+        inner.registry.register(Box::new(inner.removed.clone()))?;
+        for gauge in [&inner.open, &inner.idle, &inner.waiting, &inner.kept_up] {
             inner.registry.register(Box::new(gauge.clone()))?;
         }
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// Counts what a slice of upkeep removed.
+    pub fn removed(&self, messages: u64) {
+        self.0.removed.inc_by(messages);
+    }
+
+    /// Notes that upkeep came to its end at this moment.
+    pub fn kept_up(&self, at: OffsetDateTime) {
+        self.0.kept_up.set(at.unix_timestamp());
     }
 }
 

@@ -209,8 +209,24 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- a word that is no longer in any of its messages is no longer in the page
+-- A word that is no longer in any of its messages is no longer in the page, and a page without messages is none. Those of a message that
+-- was deleted went when it was.
 begin
+  with touched as (
+    select distinct c.chat_id, n.last_seq
+    from changed c
+    cross join lateral (select p.last_seq
+                        from chat_private.search_pages p
+                        where p.chat_id = c.chat_id and p.last_seq >= c.seq
+                        order by p.last_seq
+                        limit 1) n)
+  delete from chat_private.search_pages p
+  using touched t
+  where p.chat_id = t.chat_id
+    and p.last_seq = t.last_seq
+    and not exists (select
+                    from chat.messages m
+                    where m.chat_id = p.chat_id and m.seq between p.first_seq and p.last_seq);
   update chat_private.search_pages p set words = chat_private.search_page(p.chat_id, p.first_seq, p.last_seq)
   where (p.chat_id, p.last_seq) in (
     select c.chat_id, (select n.last_seq
@@ -218,7 +234,8 @@ begin
                        where n.chat_id = c.chat_id and n.last_seq >= c.seq
                        order by n.last_seq
                        limit 1)
-    from changed c);
+    from changed c
+    where c.deleted_at is null);
   return null;
 end
 $$;

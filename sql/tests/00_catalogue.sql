@@ -450,6 +450,10 @@ $$,
     'reactions.3 reactions_are_taken_back_by_who_made_them 403',
     'reactions.4 reactions_are_an_emoji 422',
     'reactions.5 reactions_are_few 422',
+    'retention.1 rooms_keep_their_last_messages 403',
+    'retention.2 deleted_messages_are_kept_for_a_while 403',
+    'retention.3 removed_messages_leave_their_ids 403',
+    'retention.4 upkeep_does_what_the_settings_say 403',
     'revs.1 revs_need_read_committed 409',
     'revs.2 revs_are_given_by_the_database 409',
     'revs.3 revs_are_never_used_twice 409',
@@ -856,6 +860,7 @@ $$,
     'chat.people(uuid,uuid[])',
     'chat.put_event_chat(text,text,text,uuid[])',
     'chat.uid()',
+    'chat.upkeep()',
     'chat_private.delete_chat(uuid)',
     'chat_private.delete_message(uuid,uuid)',
     'chat_private.end_event_chat(text,text)',
@@ -871,6 +876,7 @@ $$,
     'chat_private.overviews(uuid[],uuid[])',
     'chat_private.people(uuid,uuid[])',
     'chat_private.put_event_chat(text,text,text,uuid[])',
+    'chat_private.upkeep()',
     'chat_private.uuid_v7()'],
   'the functions that service_role may execute');
 
@@ -967,8 +973,10 @@ select set_eq($$
   select f.signature from pg_temp.functions f, pg_catalog.aclexplode(f.proacl) a where a.grantee = 'chat_api'::pg_catalog.regrole
 $$,
   array[
+    'chat.upkeep()',
     'chat_private.lock_chat(uuid)',
-    'chat_private.migrated_to()'],
+    'chat_private.migrated_to()',
+    'chat_private.upkeep()'],
   'the functions that chat_api may execute');
 
 select is_empty($$

@@ -1,6 +1,6 @@
 -- Settings and rules: read by everyone, set by the DBA, in force from the next statement.
 begin isolation level read committed;
-select plan(42);
+select plan(46);
 set local client_min_messages = warning;
 
 \ir people.psql
@@ -55,6 +55,10 @@ select is(pg_temp.outcome($$update chat.settings set history = 'some'$$, false),
 select is(pg_temp.outcome($$update chat.settings set direct = 'enemies'$$, false), '23514 settings_direct_is_known', 'settings.1: direct is friends or anyone');
 select is(pg_temp.outcome($$update chat.settings set directory = 'none'$$, false), '23514 settings_directory_is_known', 'settings.1: the directory is known or everyone');
 select is(pg_temp.outcome($$update chat.settings set public_rooms = 'nobody'$$, false), '23514 settings_public_rooms_is_known', 'settings.1: public rooms are made by admins or everyone');
+select is(pg_temp.outcome('update chat.settings set keep_messages = 0', false), '23514 settings_keep_messages_is_positive', 'settings.1: rooms keep at least a message');
+select is(pg_temp.outcome($$update chat.settings set keep_deleted = '-1 second'$$, false), '23514 settings_keep_deleted_is_a_while', 'settings.1: deleted messages are kept for no negative time');
+select is(pg_temp.outcome($$update chat.settings set keep_deleted = '101 years'$$, false), '23514 settings_keep_deleted_is_a_while', 'settings.1: nor for longer than a century, if not for ever');
+select pg_temp.sees('select count(*) from chat.settings where keep_messages is null and keep_deleted is null', '1', 'settings.1', 'unless it is said, all is kept');
 select is(pg_temp.outcome($$insert into chat.rules values ('x', 'xxx', 400, 'x')$$, false), '23514 rules_number_is_topic_dot_number', 'rules.1: a rule has a number');
 select is(pg_temp.outcome($$insert into chat.rules values ('x.1', 'X x', 400, 'x')$$, false), '23514 rules_name_is_snake_case', 'rules.1: a name');
 select is(pg_temp.outcome($$insert into chat.rules values ('x.1', 'xxx', 200, 'xx')$$, false), '23514 rules_status_is_a_refusal', 'rules.1: the status of a refusal');
