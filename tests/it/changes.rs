@@ -1,7 +1,7 @@
 //! Changes: of one chat, and of all of one's chats.
 
 mod away;
-mod device;
+pub mod device;
 mod histories;
 mod one_chat;
 mod sync;

@@ -33,4 +33,5 @@ mod search;
 mod sql;
 mod support;
 mod tidy;
+mod upkeep;
 mod users;

@@ -44,27 +44,33 @@ async fn something_happens(random: &mut Random, server: &TestServer, people: &[P
             let visibility = random.pick(&["private", "public"]);
             Some(who.patch(&here, json!({ "visibility": visibility })).await)
         }
-        87..92 => {
+        87..90 => {
             let body =
                 json!({ "type": "group", "name": "another", "participantIds": people.iter().map(|p| p.id).collect::<Vec<_>>() });
             chats.push(who.post("/chats", body).await.expect_status(201).id());
             None
         }
-        92..93 => Some(who.delete(&format!("{here}?scope=everyone")).await),
-        93..95 => {
+        90..91 => Some(who.delete(&format!("{here}?scope=everyone")).await),
+        91..93 => {
             statement(format!("delete from chat.messages where id = '{message}'")).await;
             None
         }
-        95..96 => {
+        93..94 => {
             statement(format!("delete from chat.participants where chat_id = '{chat}' and user_id = '{}'", whom.id)).await;
             None
         }
-        96..97 => {
+        94..95 => {
             statement(format!("delete from chat.chats where id = '{chat}'")).await;
             None
         }
-        97..98 => {
+        95..96 => {
             statement(format!("delete from chat.tombstones where chat_id = '{chat}'")).await;
+            None
+        }
+        96..99 => {
+            let (messages, deleted) = (random.pick(&["null", "3", "8"]), random.pick(&["null", "'0'"]));
+            statement(format!("update chat.settings set keep_messages = {messages}, keep_deleted = {deleted}")).await;
+            keeps_up(server).await;
             None
         }
         _ => {
@@ -76,6 +82,12 @@ async fn something_happens(random: &mut Random, server: &TestServer, people: &[P
     if let Some(answer) = answer {
         assert!(answer.status < 500, "{}", answer.body);
     }
+}
+
+/// All of the upkeep, as the DBA does it.
+async fn keeps_up(server: &TestServer) {
+    let statement = "do $$ begin while (select u.more from chat.upkeep() u) loop commit; end loop; end $$";
+    server.database.db_owner().await.batch_execute(statement).await.expect(statement);
 }
 
 #[tokio::test]
@@ -90,7 +102,14 @@ async fn a_device_ends_with_what_it_would_get_from_scratch() {
         }
         let others: Vec<&Person> = people[1..].iter().collect();
         server.database.db_set("public_rooms = 'everyone'").await;
-        let mut chats = vec![people[0].group_with(&others).await, people[0].room("a room", "unlisted").await];
+        let mut chats = vec![
+            people[0].group_with(&others).await,
+            people[0].room("a room", "unlisted").await,
+            people[0].room("a square", "public").await,
+        ];
+        for person in &others {
+            person.joins(chats[2]).await.expect_status(200);
+        }
         let mut devices: Vec<Device> = people.iter().map(Device::of).collect();
         for _ in 0..MOMENTS {
             if random.chance(75) {

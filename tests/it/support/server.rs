@@ -91,5 +91,7 @@ impl TestServer {
 pub fn settings(url: &str, arguments: &[&str]) -> Settings {
     let base =
         ["tabletalk", "--listen", "127.0.0.1:0", "--database-url", url, "--jwt-secret", SECRET, "--service-key", SERVICE_KEY];
-    Cli::try_parse_from(base.iter().chain(arguments)).expect("the arguments fit").settings
+    // nothing is done behind a test's back, unless it says so
+    let quiet: &[&str] = if arguments.contains(&"--upkeep") { &[] } else { &["--upkeep", "off"] };
+    Cli::try_parse_from(base.iter().chain(quiet).chain(arguments)).expect("the arguments fit").settings
 }
