@@ -1,6 +1,7 @@
 //! The commands. Each is a few lines over what the library does; what they print is for people, logs go to standard error.
 
 mod psql;
+mod why;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check => check::run(&settings).await,
         Command::Upkeep => upkeep(&settings).await,
         Command::Psql(arguments) => psql::run(&settings, &arguments).await,
+        Command::Why(arguments) => Ok(why::run(&settings, &arguments).await),
     }
 }
 

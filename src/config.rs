@@ -47,6 +47,10 @@ pub enum Command {
     Upkeep,
     /// Open psql, as someone: in a transaction with their role and claims, so that one sees what they see
     Psql(PsqlArgs),
+    /// May somebody do something, and why: the rule, who holds it, and the fact that decided
+    ///
+    /// It is really done and taken back. Exits with 0 if it is allowed, 1 if it is refused, 2 if there is no answer.
+    Why(WhyArgs),
 }
 
 /// What `tabletalk schema` prints.
@@ -97,6 +101,30 @@ pub struct PsqlArgs {
     /// Arguments for psql itself, after `--`; with --as, what `-c` and `-f` do is undone unless `-1` keeps it
     #[arg(last = true)]
     pub arguments: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct WhyArgs {
+    /// Who: a UUID, a username or display name, `anon`, or `service_role`
+    pub who: String,
+    /// What they would do: select, insert, update, or delete
+    pub command: String,
+    /// To which table of schema chat
+    pub table: String,
+    /// To which row: its key, its parts joined by slashes. What is left out is who asks
+    pub id: Option<String>,
+    /// What they would write to a column; may be repeated
+    #[arg(long, value_name = "COLUMN=VALUE")]
+    pub set: Vec<String>,
+    /// The same as a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub values: Option<String>,
+    /// Further claims of their token, as a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub claims: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]

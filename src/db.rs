@@ -75,6 +75,9 @@ pub enum DbError {
     /// Postgres answered, and said no.
     #[error("{0}")]
     Refused(Box<tokio_postgres::error::DbError>),
+    /// A grant or a policy held it back: Postgres does not say which rule that is, so here is what was asked.
+    #[error("{role} may not: {sql}")]
+    Denied { role: &'static str, sql: &'static str },
     /// Postgres did not answer, or there was no connection to ask it over.
     #[error("the database is away: {0}")]
     Away(String),
@@ -333,6 +336,9 @@ impl Envelope {
             Ok(_) => {}
         }
         let rows = rows.map_err(|error| match DbError::from(error) {
+            DbError::Refused(refusal) if *refusal.code() == SqlState::INSUFFICIENT_PRIVILEGE => {
+                Failure::InStatement(DbError::Denied { role: self.role, sql: self.sql })
+            }
             refused @ DbError::Refused(_) => Failure::InStatement(refused),
             other => Failure::OfEnvelope(other),
         })?;

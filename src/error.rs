@@ -125,6 +125,7 @@ impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Refused(refusal) => refused(&refusal),
+            DbError::Denied { role, sql } => denied(role, sql),
             DbError::Away(reason) => {
                 tracing::warn!(reason, "the database is away");
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database_is_away", "the database does not answer").into()
@@ -189,6 +190,18 @@ fn refused(refusal: &tokio_postgres::error::DbError) -> ApiError {
     problem.into()
 }
 
+/// Postgres names no rule where a grant or a policy holds: the rules say which one that is.
+fn denied(role: &'static str, sql: &'static str) -> ApiError {
+    let status = StatusCode::FORBIDDEN;
+    let mut problem = Problem::new(status, code_of(status), detail_of(status));
+    let held = aim(sql).map(|(command, target)| format!("{role} {command} {target}"));
+    if let Some(rule) = held.and_then(|held| rule(RULES.get()?.held.get(&held)?)) {
+        problem.detail.clone_from(&rule.sentence);
+        problem.rule = Some(rule.number.clone());
+    }
+    problem.into()
+}
+
 fn status_of(code: &SqlState) -> Option<StatusCode> {
     let code = code.code();
     match (code.get(..2)?, code) {
@@ -232,17 +245,58 @@ pub struct Rule {
     pub sentence: String,
 }
 
-/// The rules, by name.
-pub type Rules = HashMap<String, Rule>;
+/// What is known of the rules.
+#[derive(Debug)]
+pub struct Rules {
+    /// By name.
+    pub by_name: HashMap<String, Rule>,
+    /// The name of the rule that a grant or policy holds: by role, command and table, as in `anon insert messages`.
+    pub held: HashMap<String, String>,
+}
 
 // The same in every database of this version, so once for the process.
 static RULES: OnceLock<Rules> = OnceLock::new();
 
-/// Makes the rules known by name, so that a broken constraint is answered with its sentence. The first call counts.
+/// Makes the rules known, so that a broken constraint is answered with its sentence. The first call counts.
 pub fn learn_rules(rules: Rules) {
     RULES.get_or_init(|| rules);
 }
 
 fn rule(name: &str) -> Option<&'static Rule> {
-    RULES.get()?.get(name)
+    RULES.get()?.by_name.get(name)
+}
+
+/// What a statement does, and to which table of ours, or that it calls a function.
+fn aim(sql: &str) -> Option<(&str, &str)> {
+    let aims = ["insert into chat.", "update chat.", "delete from chat.", "from chat.", "select chat."];
+    let (words, rest) = aims.iter().find_map(|words| Some((words, sql.split_once(words)?.1)))?;
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+    let (target, after) = rest.split_at(end);
+    let command = match words.split(' ').next() {
+        _ if after.starts_with('(') && !words.starts_with("insert") => "execute",
+        Some("from") | None => "select",
+        Some(command) => command,
+    };
+    Some((command, target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::aim;
+
+    #[test]
+    fn what_a_statement_is_about_is_read_from_it() {
+        for (sql, expected) in [
+            ("\ninsert into chat.messages as m (id) values ($1) returning (select 1 from chat.users)", ("insert", "messages")),
+            ("insert into chat.blocks(blocked_id)", ("insert", "blocks")),
+            ("\nupdate chat.chats c\nset name = (select 1 from chat.users)", ("update", "chats")),
+            ("delete from chat.blocks b", ("delete", "blocks")),
+            ("with page as materialized (select m.id from chat.messages m) select 1", ("select", "messages")),
+            ("select chat.delete_message($1, $2)", ("execute", "delete_message")),
+            ("select d.chat_id from chat.open_direct($1) d", ("execute", "open_direct")),
+        ] {
+            assert_eq!(aim(sql), Some(expected), "{sql}");
+        }
+        assert_eq!(aim("select 1"), None);
+    }
 }

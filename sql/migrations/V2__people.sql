@@ -11,6 +11,7 @@ insert into chat.rules (number, name, status, sentence) values
   ('users.8', 'users_exist', 404, 'a user exists from the first sight of a valid token, or from when the host application names them'),
   ('users.9', 'users_erased_are_gone', 403, 'who was erased is gone: no token opens anything for them, nobody adds or befriends them, nothing names them again or is said in their name'),
   ('users.10', 'users_are_erased_by_themselves', 403, 'people erase themselves, and the host application erases anybody: profile, ties and words go, the rows stay'),
+  ('users.11', 'users_are_exported_by_themselves', 403, 'people take a copy of everything about themselves, and of nobody else'),
   ('friends.1', 'friendships_are_seen_by_the_two', 403, 'a friendship, asked for or accepted, is seen by the two alone'),
   ('friends.2', 'friendships_are_asked_for_oneself', 403, 'one asks for friendship for oneself'),
   ('friends.3', 'friendships_are_accepted_by_the_asked', 403, 'only the one who was asked accepts'),

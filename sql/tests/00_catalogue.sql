@@ -273,7 +273,19 @@ $$,
     'stable chat_private.search(text,uuid,uuid,timestampwithtimezone,timestampwithtimezone,timestampwithtimezone,uuid,boolean,integer)',
     'stable chat_private.search_page(uuid,bigint,bigint)',
     'stable chat_private.overviews(uuid[],uuid[])',
-    'stable chat_private.people(uuid,uuid[])'],
+    'stable chat_private.people(uuid,uuid[])',
+    'stable chat_private.called(uuid)',
+    'stable chat_private.chat_with(uuid,uuid)',
+    'stable chat_private.held_rules()',
+    'stable chat_private.holder(text,text,text,text)',
+    'stable chat_private.listed(uuid[])',
+    'stable chat_private.missing_grant(text,text,text,boolean,text[],text[],boolean)',
+    'stable chat_private.offending(text,jsonb)',
+    'stable chat_private.other_of(uuid)',
+    'stable chat_private.question(text,uuid,text,text,text,jsonb)',
+    'stable chat_private.raiser(text,text,text)',
+    'stable chat_private.somebody(text)',
+    'stable chat_private.written(text,jsonb)'],
   'volatility is no accident: these are not volatile, every other function is');
 
 -- owners -----------------------------------------------------------------------------------------------------
@@ -473,7 +485,8 @@ $$,
     'users.7 users_avatar_url_is_a_link 422',
     'users.8 users_exist 404',
     'users.9 users_erased_are_gone 403',
-    'users.10 users_are_erased_by_themselves 403'],
+    'users.10 users_are_erased_by_themselves 403',
+    'users.11 users_are_exported_by_themselves 403'],
   'these are the rules: a new one needs an assertion in these suites, then a line here');
 
 -- exact sets -------------------------------------------------------------------------------------------------
@@ -974,6 +987,7 @@ select set_eq($$
 $$,
   array[
     'chat.upkeep()',
+    'chat_private.held_rules()',
     'chat_private.lock_chat(uuid)',
     'chat_private.migrated_to()',
     'chat_private.upkeep()'],

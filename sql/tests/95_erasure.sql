@@ -81,7 +81,7 @@ select pg_temp.refused($$update chat.users set erased_at = now()$$, '42501', 'us
 select pg_temp.refused($$update chat.messages set erased_at = now()$$, '42501', 'messages.20', 'nor of a message');
 select pg_temp.become('anon');
 select pg_temp.refused('select chat.erase_me()', '42501', 'users.10', 'anon has nothing to erase');
-select pg_temp.refused('select chat.export_me()', '42501', 'users.10', 'or to take along');
+select pg_temp.refused('select chat.export_me()', '42501', 'users.11', 'or to take along');
 select pg_temp.become('chat_auditor');
 select pg_temp.refused($$select chat.erase_user(pg_temp.id('bob'))$$, '42501', 'staff.2', 'auditors erase nobody');
 select pg_temp.become('service_role');

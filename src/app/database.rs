@@ -12,7 +12,7 @@ use base64::Engine as _;
 use poem::http::StatusCode;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use crate::config::{DatabaseSettings, Pooler, Settings, search_path};
 use crate::db::Db;
@@ -202,19 +202,20 @@ impl Database {
     }
 }
 
-/// The rules, by name.
+/// The rules, and which of them grants and policies hold.
 ///
 /// # Errors
 /// When they cannot be read.
 pub async fn rules(client: &Client) -> anyhow::Result<Rules> {
     let rows = client.query("select r.number, r.name, r.status, r.sentence from chat.rules r", &[]).await?;
-    rows.iter()
-        .map(|row| {
-            let status: i32 = row.get("status");
-            let status = StatusCode::from_u16(u16::try_from(status)?)?;
-            Ok((row.get("name"), Rule { number: row.get("number"), status, sentence: row.get("sentence") }))
-        })
-        .collect()
+    let rule = |row: &Row| {
+        let status: i32 = row.get("status");
+        let status = StatusCode::from_u16(u16::try_from(status)?)?;
+        Ok((row.get("name"), Rule { number: row.get("number"), status, sentence: row.get("sentence") }))
+    };
+    let by_name = rows.iter().map(rule).collect::<anyhow::Result<_>>()?;
+    let held = client.query("select h.held, h.name from chat_private.held_rules() h", &[]).await?;
+    Ok(Rules { by_name, held: held.iter().map(|row| (row.get(0), row.get(1))).collect() })
 }
 
 /// The development secret in a data folder, made if there is none.

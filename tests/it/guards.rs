@@ -1,9 +1,9 @@
-//! Every operation, asked by everyone: who may, who may not, what they are told, and which rows it changes.
+//! Every operation, asked by everyone: who may, who may not, what they are told, and which rows it changes; and that `chat.why` knows it before.
 //!
 //! [`table::EXPECTED`] holds a row for each operation of the document; a new operation without one fails.
 
 mod outcome;
-mod place;
+pub mod place;
 mod table;
 
 use std::collections::BTreeMap;
@@ -12,6 +12,8 @@ use reqwest::Method;
 
 use crate::support::TestServer;
 use crate::support::document::operations;
+use crate::why::db_dba;
+use crate::why::operations::{asked, differs};
 use outcome::outcome;
 use place::{CALLERS, Room};
 use table::EXPECTED;
@@ -45,6 +47,7 @@ fn every_operation_of_the_document_has_its_row() {
 #[tokio::test]
 async fn every_operation_is_guarded_against_everyone() {
     let server = TestServer::start().await;
+    let dba = db_dba(&server.database).await;
     // people of elsewhere, for lists to hold or not to hold
     Room::new(&server).await;
     let (mut wrong, mut unused) = (Vec::new(), None);
@@ -56,6 +59,7 @@ async fn every_operation_is_guarded_against_everyone() {
                 Some(unused) => unused,
                 None => (Room::new(&server).await, server.database.db_rows_by_key().await),
             };
+            let why = asked(&dba, &operation.id, caller, &room).await;
             let path = room.path(&operation);
             let answer = room.caller(caller).ask(operation.method.clone(), &path, room.body(&operation)).await;
             let after = server.database.db_rows_by_key().await;
@@ -66,6 +70,7 @@ async fn every_operation_is_guarded_against_everyone() {
                     operation.id, expected[caller], answer.body
                 ));
             }
+            wrong.extend(differs(&operation.id, caller, why.as_ref(), &answer));
             if operation.method == Method::GET || answer.status >= 400 {
                 assert_eq!(after, before, "{} by {caller} changed something", operation.id);
             }

@@ -35,3 +35,4 @@ mod support;
 mod tidy;
 mod upkeep;
 mod users;
+mod why;

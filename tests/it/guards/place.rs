@@ -13,17 +13,17 @@ pub const CALLERS: [&str; 8] = ["nobody", "expired", "anon", "stranger", "member
 
 /// A private room with people of every role, in which erin said something.
 pub struct Room {
-    id: Uuid,
-    message: Uuid,
+    pub id: Uuid,
+    pub message: Uuid,
     /// Another of hers, which the owner pinned.
-    pinned: Uuid,
+    pub pinned: Uuid,
     /// A third, which she deleted.
     deleted: Uuid,
     /// The chat of an event that bears the room's id, with erin in it.
     event: Uuid,
-    erin: Person,
+    pub erin: Person,
     /// Known to the server, and not in the room.
-    outsider: Person,
+    pub outsider: Person,
     /// In the order of [`CALLERS`].
     callers: Vec<Person>,
 }
