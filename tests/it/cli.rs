@@ -3,6 +3,7 @@
 pub mod program;
 mod psql;
 mod serve;
+mod why;
 
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};

@@ -2,6 +2,7 @@
 
 mod histories;
 pub mod operations;
+mod traces;
 mod tries;
 
 use serde_json::{Value, json};
