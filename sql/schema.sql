@@ -71,6 +71,16 @@ create policy select_everyone on chat.settings for select
 to anon, authenticated, service_role, chat_auditor, chat_relay
 using (true);
 
+-- Binds everyone.
+create trigger _050_audit after insert or delete or update on chat.settings
+for each row
+execute function chat_private.audit('', '', '', '');
+
+-- Binds everyone.
+create trigger _060_audit after truncate on chat.settings
+for each statement
+execute function chat_private.audit('', '', '', '');
+
 grant select on chat.settings to anon, authenticated, service_role, chat_auditor, chat_relay;
 
 -- chat.users ------------------------------------------------------------------------------------------------
@@ -127,6 +137,16 @@ using (id = (select chat.uid()) and erased_at is null);
 create policy update_service on chat.users for update
 to service_role
 using (true);
+
+-- Binds everyone.
+create trigger _050_audit after insert or delete or update on chat.users
+for each row
+execute function chat_private.audit('', '', 'id', '');
+
+-- Binds everyone.
+create trigger _060_audit after truncate on chat.users
+for each statement
+execute function chat_private.audit('', '', '', '');
 
 -- Binds everyone.
 create trigger _100_stay_erased before update on chat.users
@@ -192,6 +212,16 @@ create policy delete_service on chat.friendships for delete
 to service_role
 using (true);
 
+-- Binds everyone.
+create trigger _050_audit after insert or delete or update on chat.friendships
+for each row
+execute function chat_private.audit('', '', 'requester_id', 'addressee_id');
+
+-- Binds everyone.
+create trigger _060_audit after truncate on chat.friendships
+for each statement
+execute function chat_private.audit('', '', '', '');
+
 -- Binds those whom RLS binds, the service role apart.
 create trigger _100_rules before insert or update on chat.friendships
 for each row when (row_security_active('chat.friendships'::regclass::oid) and current_user <> 'service_role'::name)
@@ -247,6 +277,16 @@ using (blocker_id = (select chat.uid()));
 create policy delete_service on chat.blocks for delete
 to service_role
 using (true);
+
+-- Binds everyone.
+create trigger _050_audit after insert or delete or update on chat.blocks
+for each row
+execute function chat_private.audit('', '', 'blocker_id', 'blocked_id');
+
+-- Binds everyone.
+create trigger _060_audit after truncate on chat.blocks
+for each statement
+execute function chat_private.audit('', '', '', '');
 
 -- Binds who blocks for themselves.
 create trigger _100_rules before insert on chat.blocks
@@ -346,6 +386,11 @@ using (exists (select from chat_private.my_memberships m where m.chat_id = chats
 create policy update_service on chat.chats for update
 to service_role
 using (true);
+
+-- Binds everyone.
+create trigger _050_audit after insert or delete or update on chat.chats
+for each row
+execute function chat_private.audit('id', '', '', '');
 
 -- The founder becomes the owner.
 create trigger _100_found after insert on chat.chats
@@ -454,6 +499,11 @@ to service_role
 using (true);
 
 -- Binds everyone.
+create trigger _050_audit after insert or delete or update on chat.participants
+for each row
+execute function chat_private.audit('chat_id', '', 'user_id', '');
+
+-- Binds everyone.
 create trigger _100_end_group after update on chat.participants
 for each row when (old.left_at is null and new.left_at is not null)
 execute function chat_private.end_group();
@@ -555,6 +605,9 @@ create table chat.messages (
   deleted_at timestamp with time zone,  -- When it was deleted; nothing brings it back.
   erased_at timestamp with time zone,  -- When its words were erased, with the person who sent it; nothing brings them back.
   reactions jsonb,  -- Each emoji and how many reacted with it, in the order in which they came; null: nobody did.
+  session_id text,  -- The session it was sent from: the claim session_id. Null: the token named none, or it was imported.
+  request_id uuid,  -- The request that sent it: x-request-id of its answer. Null: plain SQL, or it was imported.
+  via jsonb,  -- Role, login, application and the claim sub of who sent it, where that was not the sender through the server; null: it was.
   constraint messages_pkey primary key (chat_id, id),
   constraint messages_attachment_url_is_a_link  -- messages.16: an attachment is an http or https link of at most 2,000 characters
     check (attachment_url ~ '^https?://\S+$' and char_length(attachment_url) <= 2000),
@@ -633,6 +686,11 @@ using (exists (select from chat_private.my_memberships m
 create policy delete_service on chat.messages for delete
 to service_role
 using (true);
+
+-- Binds everyone; a message that is sent is its own record.
+create trigger _050_audit after delete or update on chat.messages
+for each row
+execute function chat_private.audit('chat_id', 'id', 'sender_id', '');
 
 -- Binds everyone who does not import.
 create trigger _100_arrive after insert on chat.messages
@@ -719,9 +777,10 @@ create trigger _950_update_rules before update on chat.messages
 for each row when (row_security_active('chat.messages'::regclass::oid) and current_user <> 'service_role'::name)
 execute function chat_private.message_update_rules();
 
-grant select on chat.messages to anon, chat_auditor;
+grant select on chat.messages to chat_auditor;
+grant select (chat_id, id, seq, rev, xid, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at, pinned_at, deleted_at, erased_at, reactions) on chat.messages to anon;
+grant select (chat_id, id, seq, rev, xid, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at, pinned_at, deleted_at, erased_at, reactions), insert (chat_id, id, text, mentions, reply_to_id, attachment_url), update (text, mentions, pinned_at), delete on chat.messages to authenticated;
 grant select, insert (chat_id, id, sender_id, kind, text, mentions, reply_to_id, attachment_url), update (text, mentions, pinned_at), delete on chat.messages to service_role;
-grant select, insert (chat_id, id, text, mentions, reply_to_id, attachment_url), update (text, mentions, pinned_at), delete on chat.messages to authenticated;
 
 -- chat.message_edits ----------------------------------------------------------------------------------------
 -- The texts that messages had before they were edited.
@@ -855,6 +914,11 @@ to service_role
 using (true);
 
 -- Binds everyone.
+create trigger _050_audit after insert or delete or update on chat.reactions
+for each row
+execute function chat_private.audit('chat_id', 'message_id', 'user_id', '');
+
+-- Binds everyone.
 create trigger _100_count after insert or delete on chat.reactions
 for each row
 execute function chat_private.count_reaction();
@@ -872,6 +936,49 @@ execute function chat_private.refuse_truncate();
 grant select on chat.reactions to anon, chat_auditor;
 grant select, delete on chat.reactions to service_role;
 grant select, insert (chat_id, message_id, emoji), delete on chat.reactions to authenticated;
+
+-- chat.audit_log --------------------------------------------------------------------------------------------
+-- Who wrote what, when and by which way: a line each. By months, in UTC.
+
+create table chat.audit_log (
+  at timestamp with time zone not null default clock_timestamp(),  -- When, by the clock.
+  id uuid not null default chat_private.uuid_v7(),  -- The line.
+  xid xid8 not null default pg_current_xact_id(),  -- The transaction.
+  operation text not null,  -- insert, update, delete (for good), truncate; of many rows at once: import, erase, strike (of words in this table), detach (of a month of it).
+  table_name text not null,  -- The table of schema chat.
+  chat_id uuid,  -- The chat.
+  message_id uuid,  -- The message, also of a reaction.
+  user_id uuid,  -- Whom it is about: the user, the participant, the sender, who reacted, who asked for friendship, who blocks.
+  other_id uuid,  -- The other of two: who was asked, who is blocked.
+  changed jsonb not null,  -- Each column that changed: [what it was, what it is]. Of many rows at once: how many.
+  way text not null,  -- api: with a request id, by a login that may become chat_api. sql: everything else.
+  sub uuid,  -- Who asked, by the claim sub.
+  role text not null,  -- The role it was done as.
+  session_id text,  -- The session, by the claim session_id: at most its first 64 characters.
+  request_id uuid,  -- The request: x-request-id of its answer.
+  login text not null,  -- The login of the database: what cannot be typed.
+  application text,  -- What the login called itself (application_name).
+  has_words boolean not null,  -- Whether it holds what somebody said, or what they were called.
+  struck_at timestamp with time zone,  -- When the words in it were struck; null: they were not.
+  constraint audit_log_pkey primary key (at, id),
+  constraint audit_lines_are_of_a_kind  -- audit.3: a line of the audit says what was done, and whether through the API or in plain SQL
+    check ((operation = any (array['insert', 'update', 'delete', 'truncate', 'import', 'erase', 'strike', 'detach'])) and (way = any (array['api', 'sql'])))
+) partition by range (at);
+-- What did this person do, between two times?
+create index audit_log_by_sub on chat.audit_log (sub, at);
+-- What became of this message? Who came to this chat, and what was changed in it?
+create index audit_log_of_chat on chat.audit_log (chat_id, message_id, at);
+-- Which lines hold words of this person? Asked by an erasure.
+create index audit_log_with_words on chat.audit_log (user_id) where has_words;
+
+alter table chat.audit_log enable row level security;
+
+-- audit.1: auditors read the audit; nobody else does
+create policy select_auditor on chat.audit_log for select
+to chat_auditor
+using (true);
+
+grant select on chat.audit_log to chat_auditor;
 
 -- chat_private.migrations -----------------------------------------------------------------------------------
 -- Which migrations this database has had. Its presence says that the schema chat is ours.
@@ -1187,6 +1294,30 @@ grant execute on function chat.uid() to anon, authenticated, service_role, chat_
 
 -- functions of chat_private ---------------------------------------------------------------------------------
 
+-- audit.2: the line of a row that is written.
+create function chat_private.audit() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …09dbea886e90;
+
+-- What is wrong with the months of the audit; null: nothing.
+create function chat_private.audit_gaps() returns text
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …1b6a7746ec92;
+grant execute on function chat_private.audit_gaps() to chat_api;
+
+-- The columns that hold what somebody said, or what they are called.
+create function chat_private.audit_words() returns text[]
+language sql
+immutable
+parallel safe
+as …9806afd81d9a;
+
 -- The picture in a token, null when it has none that is a link.
 create function chat_private.avatar_from_claims(_claims jsonb) returns text
 language sql
@@ -1329,6 +1460,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …cb1d58598b1f;
 
+-- Takes the months that ended before this day out of the audit; gives their names, tables of chat_private from then on.
+create function chat_private.detach_audit_months(_before date) returns setof text
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …7cbe0efee4b4;
+
 -- Deletes a chat softly; everyone in it leaves.
 create function chat_private.end_chat(_chat uuid) returns void
 language plpgsql
@@ -1368,7 +1506,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …1c034c247fbf;
+as …73cf5aab181f;
 grant execute on function chat_private.erase(uuid) to service_role;
 
 -- users.10, for oneself; null for who is nobody.
@@ -1560,7 +1698,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …d0e88aab8ac5;
+as …264f40490576;
 grant execute on function chat_private.import_messages(uuid,jsonb,boolean) to service_role;
 
 -- Messages to import, as rows in the order given.
@@ -1641,6 +1779,22 @@ set search_path = pg_catalog, pg_temp
 as …d30b9ddacf4d;
 grant execute on function chat_private.lock_chat(uuid) to chat_api;
 
+-- Makes the table of a month of the audit, with the lines of that month that came before it; false where it is there.
+create function chat_private.make_audit_month(_month timestamp with time zone) returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …fb461bf16411;
+
+-- Makes the tables of this month and the next ones of the audit where they are missing; gives how many. Idempotent: call it daily.
+create function chat_private.make_audit_months(_ahead integer default 2) returns integer
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …d04c11b79396;
+grant execute on function chat_private.make_audit_months(integer) to chat_api;
+
 -- Whether the asker may make a room public.
 create function chat_private.may_open_to_the_public() returns boolean
 language sql
@@ -1704,6 +1858,13 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as …a5f35b3c82b3;
+
+-- What the table of a month of the audit is called.
+create function chat_private.month_of_audit(_at timestamp with time zone) returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …a70f00500049;
 
 -- The display name in a token, null when it has none.
 create function chat_private.name_from_claims(_claims jsonb) returns text
@@ -1930,13 +2091,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …1b72a2dedf0f;
 
--- Gives rev, seq and times; messages.10, messages.11, messages.20, revs.2.
+-- Gives rev, seq and times, and says where it came from; messages.10, messages.11, messages.20, revs.2, audit.2.
 create function chat_private.stamp_message() returns trigger
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …5ebe1e52837d;
+as …51b463a8193d;
 
 -- Gives rev and times; participants.9, participants.11, users.9.
 create function chat_private.stamp_participant() returns trigger
@@ -1952,6 +2113,27 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as …74a334ce3bf6;
+
+-- audit.4: strikes the texts of these messages from the audit, of at most so many lines; gives of how many: call it until it gives fewer.
+create function chat_private.strike_from_audit(_chat uuid, _ids uuid[], _most integer default 500) returns integer
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …ee3a6b38f5ce;
+
+-- audit.4: strikes the words of a line.
+create function chat_private.strike_line(_at timestamp with time zone, _id uuid) returns void
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as …29a2dee8bf45;
+
+-- audit.4: strikes what someone wrote, and what they were called, from the audit, of at most so many lines; gives of how many.
+create function chat_private.strike_person(_user uuid, _most integer default 500) returns integer
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …ae750a13551b;
 
 -- changes.1, for all of one's chats.
 create function chat_private.sync(_epoch text, _base pg_snapshot, _target pg_snapshot, _at uuid, _since bigint, _limit bigint) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, next_position text)
@@ -1976,6 +2158,13 @@ volatile
 as …462ded134bbf;
 grant execute on function chat_private.uuid_v7() to authenticated, service_role;
 
+-- Who this session is, besides what its token says.
+create function chat_private.via() returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …257002f8cba1;
+
 -- The signs that are words by themselves.
 create function chat_private.word_signs() returns text
 language sql
@@ -1991,3 +2180,10 @@ strict
 parallel safe
 set search_path = pg_catalog, pg_temp
 as …8497be0c95cb;
+
+-- audit.2: a line of the audit, with who asks and by which way.
+create function chat_private.write_down(_operation text, _table text, _chat uuid, _message uuid, _user uuid, _other uuid, _changed jsonb) returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …6a542b8b405e;

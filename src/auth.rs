@@ -115,6 +115,8 @@ pub struct Identity {
     pub claims: Arc<str>,
     /// The token's `exp`; up to [`CLOCK_SKEW_SECONDS`] in the past already. [`NEVER`] for the service key.
     pub expires_at: OffsetDateTime,
+    /// The request they ask in, which the audit names: given by who took the token from it.
+    pub request: Option<Uuid>,
 }
 
 /// Without the claims: they hold names and e-mail addresses, which are not for logs.
@@ -237,6 +239,7 @@ impl Authenticator {
                 subject: None,
                 claims: Arc::from(r#"{"role":"service_role"}"#),
                 expires_at: NEVER,
+                request: None,
             });
         }
         let signed = Signed::parse(token)?;

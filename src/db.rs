@@ -52,12 +52,13 @@ const BEGIN_READ_ONLY: &str = "begin isolation level read committed read only";
 // Local to the transaction, all of it. READ COMMITTED is spelt out above because a database may default otherwise.
 const ENTER: &str = "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true), \
                      set_config('statement_timeout', $3, true), set_config('lock_timeout', $4, true), \
-                     set_config('chat.hints_to', 'server', true), set_config('chat.hints', '', true)";
+                     set_config('chat.hints_to', 'server', true), set_config('chat.hints', '', true), \
+                     set_config('chat.request_id', $5, true)";
 // The lock comes after the claims, which say whether a stranger asks, and before the statement, whose snapshot must be younger.
 const ENTER_LOCKED: &str = "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true), \
                             set_config('statement_timeout', $3, true), set_config('lock_timeout', $4, true), \
                             set_config('chat.hints_to', 'server', true), set_config('chat.hints', '', true), \
-                            chat_private.lock_chat($5)";
+                            set_config('chat.request_id', $5, true), chat_private.lock_chat($6)";
 const COMMIT: &str = "commit";
 
 /// A statement's parameter, owned: a request that nobody waits for any more still runs to its end.
@@ -208,7 +209,8 @@ impl Db {
     /// [`DbError`]; nothing was changed then, unless the connection was lost while it committed.
     pub async fn write_as_server(&self, sql: &'static str) -> Result<Vec<Row>, DbError> {
         let access = Access::Write { lock: None };
-        self.run(Envelope { role: API, claims: Arc::from("{}"), access, sql, params: Vec::new() }, None).await
+        let request = String::new();
+        self.run(Envelope { role: API, claims: Arc::from("{}"), request, access, sql, params: Vec::new() }, None).await
     }
 
     /// Runs a statement that writes to one chat, as `who`, under that chat's lock.
@@ -272,6 +274,8 @@ impl Db {
 struct Envelope {
     role: &'static str,
     claims: Arc<str>,
+    /// What the audit calls it; empty outside of requests.
+    request: String,
     access: Access,
     sql: &'static str,
     params: Vec<Param>,
@@ -279,7 +283,8 @@ struct Envelope {
 
 impl Envelope {
     fn of(who: &Identity, access: Access, sql: &'static str, params: Vec<Param>) -> Self {
-        Self { role: who.role.as_str(), claims: Arc::clone(&who.claims), access, sql, params }
+        let request = who.request.map(|id| id.to_string()).unwrap_or_default();
+        Self { role: who.role.as_str(), claims: Arc::clone(&who.claims), request, access, sql, params }
     }
 
     async fn send(&self, connection: Object, statements: &Statements) -> Result<Vec<Row>, DbError> {
@@ -313,7 +318,7 @@ impl Envelope {
         let statement = ready(self.sql, self.role).await?;
 
         let claims: &str = &self.claims;
-        let mut entering: Vec<&(dyn ToSql + Sync)> = vec![&self.role, &claims, &STATEMENT_TIMEOUT, &LOCK_TIMEOUT];
+        let mut entering: Vec<&(dyn ToSql + Sync)> = vec![&self.role, &claims, &STATEMENT_TIMEOUT, &LOCK_TIMEOUT, &self.request];
         if let Some(chat) = &lock {
             entering.push(chat);
         }

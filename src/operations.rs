@@ -16,13 +16,13 @@ use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCount
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::api::caller::Subject;
+use crate::api::caller::{RequestId, Subject};
 use crate::db::Db;
 use crate::error::ApiError;
 
 pub use problems::{InOurWords, Paths};
 
-/// The header that names a request, in its answer and in the log.
+/// The header that names a request in its answer, as the log and the audit do.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Upper bounds of the duration histogram's buckets, in seconds.
@@ -139,6 +139,7 @@ impl<E: Endpoint> Endpoint for Observed<E> {
         let id = Uuid::now_v7();
         let subject = Subject::default();
         request.extensions_mut().insert(subject.clone());
+        request.extensions_mut().insert(RequestId(id));
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
 
         let mut response = self.endpoint.call(request).await?.into_response();

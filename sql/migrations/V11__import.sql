@@ -117,6 +117,11 @@ begin
   get diagnostics imported = row_count;
   perform set_config('chat.importing', '', true);
   already_there := given.messages - imported;
+  if imported > 0 then
+    perform chat_private.write_down(
+      'import', 'messages', _chat, null, null, null,
+      jsonb_build_object('messages', imported, 'firstSeq', base, 'lastSeq', base + imported - 1));
+  end if;
   last_seq := (select m.seq from chat.messages m where m.chat_id = _chat order by m.seq desc limit 1);
   if exists (select
              from chat.messages m

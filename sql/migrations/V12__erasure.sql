@@ -124,6 +124,7 @@ declare
   next_chat uuid;
   found_in_chat record;
   on_pages record;
+  done record;
   n integer;
 begin
   if not exists (select from chat.users u where u.id = _user and u.erased_at is not null) then
@@ -149,9 +150,14 @@ begin
     delete from chat.read_markers r
     using chat.participants p
     where p.user_id = _user and r.chat_id = p.chat_id and r.user_id = _user;
+    -- nothing they could still write in chats that were not reached yet comes after this
+    if chat_private.strike_person(_user, rows_at_most) = rows_at_most then
+      return true;
+    end if;
     delete from chat_private.erasures e where e.user_id = _user;
     return false;
   end if;
+  select 0 as messages, 0 as edits, 0 as reactions into done;
   for i in 1 .. chats_at_most loop
     if place.seq is null then
       next_chat := chat_private.next_chat_of(_user, place.chat_id);
@@ -161,6 +167,8 @@ begin
     end if;
     perform chat_private.hold_chat(place.chat_id);
     perform chat_private.take_out(place.chat_id, _user);
+    -- the audit has one line for the slice; whoever else sets this says nothing that only the owner could do
+    perform set_config('chat.erasing', _user::text, true);
     delete from chat.reactions r
     where (r.chat_id, r.message_id, r.user_id, r.emoji) in (
       select o.chat_id, o.message_id, o.user_id, o.emoji
@@ -168,6 +176,7 @@ begin
       where o.user_id = _user and o.chat_id = place.chat_id
       limit rows_left);
     get diagnostics n = row_count;
+    done.reactions := done.reactions + n;
     rows_left := rows_left - n;
     exit when rows_left = 0;
 
@@ -200,16 +209,23 @@ begin
         and (o.text <> '[erased]' or cardinality(o.mentions) > 0)
       limit rows_at_most);
     get diagnostics n = row_count;
+    done.edits := done.edits + n;
     exit when n = rows_at_most;
 
     update chat.messages m set text = '[erased]', mentions = '{}', attachment_url = null, erased_at = clock_timestamp()
     where m.chat_id = place.chat_id and m.seq = any (found_in_chat.seqs) and m.erased_at is null;
+    get diagnostics n = row_count;
+    done.messages := done.messages + n;
     perform chat_private.reseal_pages(place.chat_id, found_in_chat.seqs);
     place.seq := found_in_chat.upto;
     rows_left := rows_left - cardinality(found_in_chat.seqs);
     looks_left := looks_left - found_in_chat.looked;
     exit when place.seq is not null or rows_left = 0 or looks_left = 0 or pages_left = 0;
   end loop;
+  perform set_config('chat.erasing', '', true);
+  if done.messages + done.edits + done.reactions > 0 then
+    perform chat_private.write_down('erase', 'users', null, null, _user, null, to_jsonb(done));
+  end if;
   update chat_private.erasures e set chat_id = place.chat_id, seq = place.seq where e.user_id = _user;
   return true;
 end

@@ -66,6 +66,9 @@ create table chat.messages (
   deleted_at timestamptz,
   erased_at timestamptz,
   reactions jsonb,
+  session_id text,
+  request_id uuid,
+  via jsonb,
   primary key (chat_id, id),
   constraint messages_kind_is_known check (kind = 'system' or kind in ('user', 'assistant') and sender_id is not null),
   constraint messages_stay_erased check (
@@ -192,10 +195,16 @@ call chat_private.cite('policy delete_service on chat.messages', 'staff.1');
 call chat_private.cite('policy select_staff on chat.message_edits', 'staff.2');
 call chat_private.cite('policy select_staff on chat.read_markers', 'staff.2');
 
--- what: seq, rev, sender and times are nobody's to choose; imported_at, which lets a row past the rules for what is said now, is the owner's
+-- what: seq, rev, sender and times are nobody's to choose; imported_at, which lets a row past the rules for what is said now, is the
+-- owner's; from which session and by which request a message came is the staff's to read
 
-grant select on chat.messages, chat.read_markers to anon;  -- of the markers it sees none: no policy is for it
-grant select on chat.messages, chat.message_edits, chat.read_markers to authenticated, service_role, chat_auditor;
+grant select (
+  chat_id, id, seq, rev, xid, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at, pinned_at,
+  deleted_at, erased_at, reactions
+) on chat.messages to anon, authenticated;
+grant select on chat.read_markers to anon;  -- it sees none: no policy is for it
+grant select on chat.message_edits, chat.read_markers to authenticated;
+grant select on chat.messages, chat.message_edits, chat.read_markers to service_role, chat_auditor;
 grant insert (chat_id, id, text, mentions, reply_to_id, attachment_url), update (text, mentions, pinned_at), delete on chat.messages to authenticated;
 grant insert (chat_id, id, sender_id, kind, text, mentions, reply_to_id, attachment_url), update (text, mentions, pinned_at), delete on chat.messages to service_role;
 grant insert (chat_id, seq), update (seq) on chat.read_markers to authenticated;
@@ -555,6 +564,9 @@ comment on column chat.messages.pinned_at is 'When it was pinned; null: it is no
 comment on column chat.messages.deleted_at is 'When it was deleted; nothing brings it back.';
 comment on column chat.messages.erased_at is 'When its words were erased, with the person who sent it; nothing brings them back.';
 comment on column chat.messages.reactions is 'Each emoji and how many reacted with it, in the order in which they came; null: nobody did.';
+comment on column chat.messages.session_id is 'The session it was sent from: the claim session_id. Null: the token named none, or it was imported.';
+comment on column chat.messages.request_id is 'The request that sent it: x-request-id of its answer. Null: plain SQL, or it was imported.';
+comment on column chat.messages.via is 'Role, login, application and the claim sub of who sent it, where that was not the sender through the server; null: it was.';
 comment on index chat.messages_by_seq is 'What was said last, and how much of it is unread?';
 comment on index chat.messages_changed is 'What was edited, pinned or deleted since this rev?';
 comment on table chat.message_edits is 'The texts that messages had before they were edited.';

@@ -1,7 +1,7 @@
 -- The catalogue: laws that hold for every object, and the exact sets of policies, grants and functions.
 -- What is new breaks an exact set until it is listed here: that is what these lists are for.
 begin isolation level read committed;
-select plan(72);
+select plan(74);
 set local client_min_messages = warning;
 
 create view pg_temp.relations as
@@ -101,6 +101,27 @@ select is_empty($$
   join pg_temp.relations r on r.oid = t.tgrelid
   where not t.tgisinternal and t.tgname !~ '^_[0-9]{3}_[a-z_]+$'
 $$, 'a trigger''s name shows when it fires: _100_what');
+
+-- a line of the audit for each write: see V13 for what leaves none
+select set_eq($$
+  select c.relname || ' ' || array_to_string(array_remove(array[
+    case when t.tgtype::integer & 4 > 0 then 'insert' end, case when t.tgtype::integer & 16 > 0 then 'update' end,
+    case when t.tgtype::integer & 8 > 0 then 'delete' end, case when t.tgtype::integer & 32 > 0 then 'truncate' end], null), ' ')
+  from pg_catalog.pg_trigger t
+  join pg_temp.relations c on c.oid = t.tgrelid
+  where t.tgfoid = 'chat_private.audit()'::pg_catalog.regprocedure and t.tgenabled = 'O' and t.tgqual is null
+  union all
+  select c.relname || ' has none'
+  from pg_temp.relations c
+  where c.nspname = 'chat' and c.relkind in ('r', 'p')
+    and not exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgfoid = 'chat_private.audit()'::pg_catalog.regprocedure)
+$$,
+  array[
+    'users insert update delete', 'users truncate', 'friendships insert update delete', 'friendships truncate',
+    'blocks insert update delete', 'blocks truncate', 'settings insert update delete', 'settings truncate',
+    'chats insert update delete', 'participants insert update delete', 'messages update delete', 'reactions insert update delete',
+    'audit_log has none', 'message_edits has none', 'read_markers has none', 'rules has none', 'tombstones has none'],
+  'audit.2: what is written leaves a line; a new table says whether it does');
 
 select is_empty($$
   select i.relname
@@ -216,6 +237,7 @@ select set_eq($$
   where f.provolatile <> 'v'
 $$,
   array[
+    'immutable chat_private.audit_words()',
     'immutable chat_private.avatar_from_claims(jsonb)',
     'immutable chat_private.between_words()',
     'immutable chat_private.fallback_name(uuid)',
@@ -251,6 +273,9 @@ $$,
     'stable chat.people(uuid,uuid[])',
     'stable chat.search(text,uuid,uuid,timestampwithtimezone,timestampwithtimezone,timestampwithtimezone,uuid,boolean,integer)',
     'stable chat.uid()',
+    'stable chat_private.audit_gaps()',
+    'stable chat_private.month_of_audit(timestampwithtimezone)',
+    'stable chat_private.via()',
     'stable chat_private.check_direct(uuid)',
     'stable chat_private.check_writer(uuid)',
     'stable chat_private.expect_edits(uuid,uuid)',
@@ -377,6 +402,10 @@ select set_eq($$
   select r.number || ' ' || r.name || ' ' || r.status from chat.rules r
 $$,
   array[
+    'audit.1 audit_is_read_by_auditors 403',
+    'audit.2 audit_is_written_by_what_happens 403',
+    'audit.3 audit_lines_are_of_a_kind 422',
+    'audit.4 audit_forgets_words 403',
     'imports.1 messages_are_imported_by_the_host 403',
     'imports.2 imported_messages_are_of_the_past 422',
     'imports.3 messages_are_imported_once 409',
@@ -490,6 +519,15 @@ $$,
   'these are the rules: a new one needs an assertion in these suites, then a line here');
 
 -- exact sets -------------------------------------------------------------------------------------------------
+
+select set_eq($$
+  select p.policyname || ' for ' || lower(p.cmd) || ' to ' || array_to_string(array(select r from unnest(p.roles) r order by r), ', ')
+  from pg_catalog.pg_policies p
+  where p.schemaname = 'chat' and p.tablename = 'audit_log'
+$$,
+  array[
+    'select_auditor for select to chat_auditor'],
+  'the policies of audit_log');
 
 select set_eq($$
   select p.policyname || ' for ' || lower(p.cmd) || ' to ' || array_to_string(array(select r from unnest(p.roles) r order by r), ', ')
@@ -639,7 +677,7 @@ $$,
   'the policies of users');
 
 select is_empty($$
-  select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat' and p.tablename <> all (array['blocks', 'chats', 'friendships', 'message_edits', 'messages', 'participants', 'reactions', 'read_markers', 'rules', 'settings', 'tombstones', 'users'])
+  select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat' and p.tablename <> all (array['audit_log', 'blocks', 'chats', 'friendships', 'message_edits', 'messages', 'participants', 'reactions', 'read_markers', 'rules', 'settings', 'tombstones', 'users'])
   union all
   select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat_private'
 $$, 'and no other table has any');
@@ -652,7 +690,6 @@ select set_eq($$
 $$,
   array[
     'chat.chats select',
-    'chat.messages select',
     'chat.participants select',
     'chat.reactions select',
     'chat.read_markers select',
@@ -663,14 +700,17 @@ $$,
     'chat_private.my_open_rooms select'],
   'the tables and views that anon may touch as a whole');
 
-select is_empty($$
+select set_eq($$
   select t.relname || ' ' || lower(a.privilege_type) || ' (' || string_agg(c.attname, ', ' order by c.attnum) || ')'
   from pg_temp.relations t
   join pg_catalog.pg_attribute c on c.attrelid = t.oid
   cross join pg_catalog.aclexplode(c.attacl) a
   where a.grantee = 'anon'::pg_catalog.regrole
   group by t.relname, a.privilege_type
-$$, 'anon may write no column');
+$$,
+  array[
+    'messages select (chat_id, id, seq, rev, xid, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at, pinned_at, deleted_at, erased_at, reactions)'],
+  'anon may write no column, and of messages not read where they came from');
 
 select set_eq($$
   select f.signature from pg_temp.functions f, pg_catalog.aclexplode(f.proacl) a where a.grantee = 'anon'::pg_catalog.regrole
@@ -710,7 +750,7 @@ $$,
     'chat.chats select',
     'chat.friendships delete, select',
     'chat.message_edits select',
-    'chat.messages delete, select',
+    'chat.messages delete',
     'chat.participants select',
     'chat.reactions delete, select',
     'chat.read_markers select',
@@ -740,6 +780,7 @@ $$,
     'friendships insert (requester_id, addressee_id)',
     'friendships update (accepted_at)',
     'messages insert (chat_id, id, text, mentions, reply_to_id, attachment_url)',
+    'messages select (chat_id, id, seq, rev, xid, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at, pinned_at, deleted_at, erased_at, reactions)',
     'messages update (text, mentions, pinned_at)',
     'participants insert (chat_id, user_id, role)',
     'participants update (role, left_at)',
@@ -747,7 +788,7 @@ $$,
     'read_markers insert (chat_id, seq)',
     'read_markers update (seq)',
     'users update (username, display_name, avatar_url)'],
-  'the columns that authenticated may write');
+  'the columns that authenticated may write, and of messages those they may read');
 
 select set_eq($$
   select f.signature from pg_temp.functions f, pg_catalog.aclexplode(f.proacl) a where a.grantee = 'authenticated'::pg_catalog.regrole
@@ -900,6 +941,7 @@ select set_eq($$
   group by t.nspname, t.relname
 $$,
   array[
+    'chat.audit_log select',
     'chat.blocks select',
     'chat.chats select',
     'chat.friendships select',
@@ -987,8 +1029,10 @@ select set_eq($$
 $$,
   array[
     'chat.upkeep()',
+    'chat_private.audit_gaps()',
     'chat_private.held_rules()',
     'chat_private.lock_chat(uuid)',
+    'chat_private.make_audit_months(integer)',
     'chat_private.migrated_to()',
     'chat_private.upkeep()'],
   'the functions that chat_api may execute');

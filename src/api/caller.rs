@@ -48,6 +48,10 @@ pub struct Bearing(pub Identity);
 #[derive(Clone, Default)]
 pub struct Subject(pub Arc<OnceLock<Uuid>>);
 
+/// What names a request: in its answer, in the log and in the audit.
+#[derive(Clone, Copy)]
+pub struct RequestId(pub Uuid);
+
 /// What turns a token into a caller: part of every request's data.
 #[derive(Clone)]
 pub struct Gate {
@@ -103,7 +107,8 @@ async fn check(request: &Request, bearer: Bearer) -> poem::Result<Identity> {
 }
 
 async fn verify(request: &Request, bearer: Bearer) -> poem::Result<Identity> {
-    let identity = gate(request).authenticator.verify(&bearer.token).await.map_err(refusal)?;
+    let mut identity = gate(request).authenticator.verify(&bearer.token).await.map_err(refusal)?;
+    identity.request = request.data::<RequestId>().map(|id| id.0);
     if let (Some(subject), Some(noted)) = (identity.subject, request.data::<Subject>()) {
         let _ = noted.0.set(subject);
     }

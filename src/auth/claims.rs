@@ -42,7 +42,7 @@ pub(super) fn identify(mut claims: Map<String, Value>, expected: &Expected, now:
         return Err(AuthError::ClaimsHoldNul);
     }
     let claims = Value::Object(claims).to_string();
-    Ok(Identity { role, subject, claims: Arc::from(claims), expires_at })
+    Ok(Identity { role, subject, claims: Arc::from(claims), expires_at, request: None })
 }
 
 fn check_times(claims: &Map<String, Value>, now: i64) -> Result<OffsetDateTime, AuthError> {

@@ -23,7 +23,8 @@ from pg_namespace n
 where n.nspname in ('chat', 'chat_private')
 order by n.nspname collate \"C\"";
 
-/// (table, kind, comment, RLS, forced, options, the body's digest where it is a view)
+/// (table, kind, comment, RLS, forced, options, the body's digest where it is a view, schema, what it is partitioned by). The partitions
+/// themselves come and go with the months.
 const RELATIONS: &str = "
 select
   c.oid::regclass::text,
@@ -34,10 +35,11 @@ select
   array_to_string(c.reloptions, ', '),
   -- without the names of its tables: the majors differ in when they print them
   case when c.relkind = 'v' then left(md5(regexp_replace(pg_get_viewdef(c.oid, true), '\\m[a-z_]+\\.', '', 'g')), 12) end,
-  n.nspname::text
+  n.nspname::text,
+  pg_get_partkeydef(c.oid)
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
-where n.nspname in ('chat', 'chat_private') and c.relkind in ('r', 'p', 'v', 'm', 'f')
+where n.nspname in ('chat', 'chat_private') and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
 order by c.relkind in ('v', 'm'), n.nspname collate \"C\", c.oid";
 
 /// (table, column, type, not null, default or what it is generated from, comment)
@@ -64,7 +66,8 @@ const CONSTRAINTS: &str = "
 select c.conrelid::regclass::text, quote_ident(c.conname), pg_get_constraintdef(c.oid, true), obj_description(c.oid, 'pg_constraint')
 from pg_constraint c
 join pg_namespace n on n.oid = c.connamespace
-where n.nspname in ('chat', 'chat_private') and c.conrelid <> 0 and c.contype in ('p', 'u', 'f', 'c', 'x')
+join pg_class r on r.oid = c.conrelid and not r.relispartition
+where n.nspname in ('chat', 'chat_private') and c.contype in ('p', 'u', 'f', 'c', 'x')
 order by c.conrelid, array_position('{p,u,x,c,f}', c.contype), c.conname collate \"C\"";
 
 /// (table, index, definition, comment), those of constraints apart.
@@ -75,6 +78,7 @@ from pg_index i
 join pg_class c on c.oid = i.indexrelid
 join pg_namespace n on n.oid = c.relnamespace
 where n.nspname in ('chat', 'chat_private')
+  and not c.relispartition
   and not exists (select from pg_constraint k where k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x'))
 order by i.indrelid, c.relname collate \"C\"";
 

@@ -71,10 +71,13 @@ fn table(text: &mut String, catalogue: &Catalogue, row: &Row) {
         }
     }
     let options: Option<&str> = row.get(5);
-    line(text, &options.map_or_else(|| ");".to_owned(), |options| format!(") with ({options});")));
+    let partitioned: Option<&str> = row.get(8);
+    let partitioned = partitioned.map(|by| format!(" partition by {}", plain(by))).unwrap_or_default();
+    let options = options.map(|options| format!(" with ({options})")).unwrap_or_default();
+    line(text, &format!("){partitioned}{options};"));
 
     for row in of(&catalogue.indexes, name) {
-        let definition = plain(row.get(2)).replace(" using btree", "");
+        let definition = plain(row.get(2)).replace(" using btree", "").replace(" on only ", " on ");
         commented(text, &format!("{definition};"), row.get(3));
     }
     text.push('\n');

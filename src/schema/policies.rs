@@ -28,7 +28,7 @@ pub fn page(catalogue: &Catalogue) -> String {
     let mut text = HEAD.to_owned();
     overview(&mut text, catalogue);
     let _ = write!(text, "\n## Tables\n");
-    for row in catalogue.relations.iter().filter(|row| row.get::<_, &str>(1) == "r") {
+    for row in catalogue.relations.iter().filter(|row| ["r", "p"].contains(&row.get::<_, &str>(1))) {
         table(&mut text, catalogue, row);
     }
     let _ = write!(
@@ -59,7 +59,7 @@ fn overview(text: &mut String, catalogue: &Catalogue) {
         roles.map(|role| format!("`{role}`")).join(" | "),
         "---|".repeat(roles.len())
     );
-    for row in catalogue.relations.iter().filter(|row| row.get::<_, &str>(1) == "r") {
+    for row in catalogue.relations.iter().filter(|row| ["r", "p"].contains(&row.get::<_, &str>(1))) {
         let name: &str = row.get(0);
         let cells = roles.map(|role| {
             let may = COMMANDS

@@ -18,7 +18,7 @@ use crate::support::{Answer, Database, eventually};
 
 /// Someone with these claims, as a verified token would say.
 fn identity(role: Role, subject: Option<Uuid>, claims: &str) -> Identity {
-    Identity { role, subject, claims: Arc::from(claims), expires_at: NEVER }
+    Identity { role, subject, claims: Arc::from(claims), expires_at: NEVER, request: None }
 }
 
 /// A user.
