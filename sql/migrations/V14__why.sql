@@ -404,7 +404,7 @@ begin
                       where m.chat_id = _chat and m.id = _message))
     when _rule = 'message_id_was_used' then the_message
     when _rule = 'messages_are_edited_within_the_window'
-      then format('the edit window of %s ended at %s', rules_of.edit_window, chat_private.when_was(sent_at + rules_of.edit_window))
+      then format('the edit window of %s minutes ended at %s', round(extract(epoch from rules_of.edit_window) / 60, 1)::float, chat_private.when_was(sent_at + rules_of.edit_window))
     when _rule = 'messages_in_read_only_chats_are_moderators' then 'the chat is read-only, and ' || my_part
     when _rule = 'messages_text_is_short_enough' then format('this one has %s, and text_max is %s', char_length(_row ->> 'text'), rules_of.text_max)
     when _rule = 'messages_reply_within_their_chat' then 'what it answers: ' || chat_private.message_is(_chat, (_row ->> 'reply_to_id')::uuid)

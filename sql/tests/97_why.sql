@@ -126,7 +126,7 @@ select set_config('role', 'none', true);
 
 update chat.settings set edit_window = '0';
 select pg_temp.is_why('alice', 'update', 'messages', pg_temp.of('a1'), null,
-  'f | messages_are_edited_within_the_window | trigger _950_update_rules on chat.messages | the edit window of 00:00:00 ended at <time>', 'messages.4: the moment at which it ended');
+  'f | messages_are_edited_within_the_window | trigger _950_update_rules on chat.messages | the edit window of 0 minutes ended at <time>', 'messages.4: the moment at which it ended');
 select is(chat_private.when_was(clock_timestamp() - i.ago::interval) like '%' || i.words, true, 'messages.4: … as ' || i.words)
 from (values ('00:00:00.1', ', just now'), ('00:00:20.2', ', 20 seconds ago'), ('00:01:01', ', 1 minute ago'), ('00:03:01', ', 3 minutes ago'), ('05:00:30', ', 5 hours ago'),
              ('3 days 1 minute', ', 3 days ago'), ('-00:14:50', ', in 15 minutes')) i (ago, words);

@@ -130,7 +130,11 @@ fn holders(catalogue: &Catalogue, number: &str, name: &str) -> Vec<String> {
     for row in catalogue.indexes.iter().filter(|row| cites(row.get(3))) {
         holders.push(format!("index `{}`", row.get::<_, &str>(1)));
     }
-    let refuses = |row: &Row| row.get::<_, &str>(8).contains(&format!("'{name}'"));
+    // one that names a rule without refusing only tells of it
+    let refuses = |row: &Row| {
+        let body: &str = row.get(8);
+        body.contains("chat_private.refuse") && body.contains(&format!("'{name}'"))
+    };
     let sees_to_it = |row: &Row| row.get::<_, Option<&str>>(5).is_some_and(|comment| mentions(comment, number));
     for row in catalogue.functions.iter().filter(|row| refuses(row) || sees_to_it(row)) {
         holders.push(format!("`{}`", row.get::<_, &str>(0)));
