@@ -54,12 +54,17 @@ create table chat.settings (
   directory text not null default 'known',  -- Whom people find: known (friends and who shares a chat), or everyone.
   public_rooms text not null default 'admins',  -- Who makes public rooms: admins, or everyone.
   anon_reads_public_rooms boolean not null default false,  -- Whether people without an account read public rooms.
+  keep_messages integer,  -- How many messages public rooms keep, the newest; null: all.
+  keep_deleted interval,  -- How long deleted messages are kept; null: for ever.
   constraint settings_pkey primary key (only_row),
   constraint settings_are_one_row check (only_row),  -- settings.1: everyone reads the settings; the DBA sets them
   constraint settings_direct_is_known check (direct = any (array['friends', 'anyone'])),  -- settings.1: everyone reads the settings; the DBA sets them
   constraint settings_directory_is_known check (directory = any (array['known', 'everyone'])),  -- settings.1: everyone reads the settings; the DBA sets them
   constraint settings_edit_window_is_not_negative check (edit_window >= '00:00:00'::interval),  -- settings.1: everyone reads the settings; the DBA sets them
   constraint settings_history_is_known check (history = any (array['all', 'since_join'])),  -- settings.1: everyone reads the settings; the DBA sets them
+  constraint settings_keep_deleted_is_a_while  -- settings.1: everyone reads the settings; the DBA sets them
+    check (keep_deleted >= '00:00:00'::interval and keep_deleted <= '100 years'::interval),
+  constraint settings_keep_messages_is_positive check (keep_messages >= 1),  -- settings.1: everyone reads the settings; the DBA sets them
   constraint settings_public_rooms_is_known check (public_rooms = any (array['admins', 'everyone'])),  -- settings.1: everyone reads the settings; the DBA sets them
   constraint settings_text_max_is_positive check (text_max >= 1 and text_max <= 65536)  -- settings.1: everyone reads the settings; the DBA sets them
 );
@@ -624,6 +629,8 @@ create table chat.messages (
 create unique index messages_by_seq on chat.messages (chat_id, seq) include (sender_id, deleted_at);
 -- What was edited, pinned or deleted since this rev?
 create unique index messages_changed on chat.messages (chat_id, rev) where rev <> seq;
+-- What was deleted longest ago?
+create index messages_deleted on chat.messages (deleted_at, chat_id, seq) where deleted_at is not null;
 -- What is pinned here, and what was pinned last?
 create index messages_pinned on chat.messages (chat_id, pinned_at, id) where pinned_at is not null;
 
@@ -1025,6 +1032,22 @@ create table chat_private.erasures (
 
 alter table chat_private.erasures enable row level security;
 
+-- chat_private.upkeep_place ---------------------------------------------------------------------------------
+-- Where upkeep is. Who does it holds the row.
+
+create table chat_private.upkeep_place (
+  only_row boolean not null default true,  -- Always true: there is one row.
+  step text not null default 'erasures',  -- Of a pass: erasures, rooms, deleted.
+  at timestamp with time zone,  -- When the erasure was begun, or the message deleted, after which to go on.
+  id uuid,  -- The person or chat of it; of rooms, the one to go on with.
+  seq bigint,  -- The seq in that chat after which to go on.
+  constraint upkeep_place_pkey primary key (only_row),
+  constraint upkeep_is_in_one_place check (only_row),  -- One session at a time does upkeep.
+  constraint upkeep_step_is_known check (step = any (array['erasures', 'rooms', 'deleted']))  -- The steps of a pass.
+);
+
+alter table chat_private.upkeep_place enable row level security;
+
 -- chat_private.my_blocks ------------------------------------------------------------------------------------
 -- Everyone between whom and the asker stands a block, whoever made it.
 
@@ -1292,6 +1315,13 @@ parallel safe
 as …66bad6b80468;
 grant execute on function chat.uid() to anon, authenticated, service_role, chat_auditor, chat_relay;
 
+-- Does a slice of the upkeep: call it until more is false, each time in a transaction of its own. removed: messages; ended: erasures; skipped: chats and erasures that were busy or refused, for the next pass. more is null while somebody else is at it.
+create function chat.upkeep(out removed integer, out ended integer, out skipped integer, out more boolean) returns record
+language sql
+volatile
+as …289b56d7d3ec;
+grant execute on function chat.upkeep() to service_role, chat_api;
+
 -- functions of chat_private ---------------------------------------------------------------------------------
 
 -- audit.2: the line of a row that is written.
@@ -1433,6 +1463,13 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …0cf0cc440e78;
+
+-- retention.1 and retention.3, for one room.
+create function chat_private.cut_room(_chat uuid, _keep integer, _after bigint, _most integer, out removed integer, out upto bigint) returns record
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …47b9544f8da9;
 
 -- chats.6.
 create function chat_private.delete_chat(_chat uuid) returns void
@@ -1668,6 +1705,13 @@ create function chat_private.hold_chat(_chat uuid) returns void
 language sql
 volatile
 as …eb89ae7c27a8;
+
+-- Takes the chat's lock until the end of the transaction; refuses (55P03) when that takes until this moment, and 10 ms.
+create function chat_private.hold_chat_by(_chat uuid, _deadline timestamp with time zone) returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …4d177b31a93c;
 
 -- Takes the lock of two people until the end of the transaction.
 create function chat_private.hold_pair(_one uuid, _other uuid) returns void
@@ -1909,6 +1953,13 @@ volatile
 set search_path = pg_catalog, pg_temp
 as …2233e38e0b3b;
 
+-- retention.1: the oldest message that a room keeps; null when it keeps all.
+create function chat_private.oldest_kept(_chat uuid, _keep integer, _after bigint, out seq bigint, out looked bigint) returns record
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …c7812f9779e5;
+
 -- direct.1 to direct.4.
 create function chat_private.open_direct(_other uuid, out chat_id uuid, out created boolean) returns record
 language plpgsql
@@ -1990,6 +2041,13 @@ volatile
 set search_path = pg_catalog, pg_temp
 as …ff9206fa39b2;
 
+-- Removes messages of a chat for good: retention.3.
+create function chat_private.remove_messages(_chat uuid, _ids uuid[]) returns integer
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …b9dbb9d29008;
+
 -- messages.9.
 create function chat_private.reply_rules() returns trigger
 language plpgsql
@@ -2004,7 +2062,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …5c3de3d9088b;
+as …34047ff6bceb;
 
 -- Brings the page of a message up to date.
 create function chat_private.reseal_one() returns trigger
@@ -2083,6 +2141,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …61aee4c9fd36;
 
+-- Says that upkeep skips something, and why.
+create function chat_private.skip(_what text, _id uuid, _state text) returns integer
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …fafc9b372144;
+
 -- Gives rev; chats.15, chats.16.
 create function chat_private.stamp_chat() returns trigger
 language plpgsql
@@ -2150,6 +2215,15 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as …7f9efe5bb4bb;
+
+-- retention.1, retention.2, retention.4, and users.10 for erasures that nobody ends.
+create function chat_private.upkeep(out removed integer, out ended integer, out skipped integer, out more boolean) returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …1ed75550589d;
+grant execute on function chat_private.upkeep() to service_role, chat_api;
 
 -- A time-ordered id (RFC 9562, version 7).
 create function chat_private.uuid_v7() returns uuid

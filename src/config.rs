@@ -43,7 +43,7 @@ pub enum Command {
     },
     /// Is this database safe to serve from? A table of findings; fails if one of them is bad
     Check,
-    /// Remove what the settings keep no longer and end what was begun, until nothing is left; for who switched the server's own off
+    /// Remove what the settings keep no longer, end erasures that broke off, and stop
     Upkeep,
     /// Open psql, as someone: in a transaction with their role and claims, so that one sees what they see
     Psql(PsqlArgs),

@@ -176,6 +176,7 @@ declare
   since bigint;
   oldest record;
   cut record;
+  deleted_before timestamptz;  -- once: a condition on clock_timestamp() itself is none for an index
   gone record;
 begin
   removed := 0;
@@ -256,6 +257,7 @@ begin
   end if;
 
   if place.step = 'deleted' and not more and kept.deleted is not null then
+    deleted_before := clock_timestamp() - kept.deleted;
     -- those that were deleted first, of no more chats than may be held; then chat by chat
     for gone in
       with first_ones as materialized (
@@ -266,7 +268,7 @@ begin
           m.seq,
           row_number() over (order by m.deleted_at, m.chat_id, m.seq) as nth
         from chat.messages m
-        where m.deleted_at <= clock_timestamp() - kept.deleted
+        where m.deleted_at <= deleted_before
           and (m.deleted_at, m.chat_id, m.seq)
               > (coalesce(place.at, '-infinity'), coalesce(place.id, '00000000-0000-0000-0000-000000000000'), coalesce(place.seq, 0))
         order by m.deleted_at, m.chat_id, m.seq
@@ -331,5 +333,5 @@ comment on function chat_private.oldest_kept(uuid, integer, bigint) is 'retentio
 comment on function chat_private.cut_room(uuid, integer, bigint, integer) is 'retention.1 and retention.3, for one room.';
 comment on function chat_private.hold_chat_by(uuid, timestamptz) is 'Takes the chat''s lock until the end of the transaction; refuses (55P03) when that takes until this moment, and 10 ms.';
 comment on function chat_private.skip(text, uuid, text) is 'Says that upkeep skips something, and why.';
-comment on function chat_private.upkeep() is 'retention.1 to retention.4, and users.10 for erasures that nobody ends.';
+comment on function chat_private.upkeep() is 'retention.1, retention.2, retention.4, and users.10 for erasures that nobody ends.';
 comment on function chat.upkeep() is 'Does a slice of the upkeep: call it until more is false, each time in a transaction of its own. removed: messages; ended: erasures; skipped: chats and erasures that were busy or refused, for the next pass. more is null while somebody else is at it.';
