@@ -1111,6 +1111,27 @@ create view chat_private.my_messages (
 )
 as …df2895d9aa64;
 
+-- chat_private.doors ----------------------------------------------------------------------------------------
+-- Which rule says who may call a function of schema chat that not everybody may.
+
+create view chat_private.doors (
+  door text,
+  rule text
+)
+as …645dd1aeaca8;
+
+-- chat_private.holders --------------------------------------------------------------------------------------
+-- For each role, command and table: the policy that holds it, or who has none the policy of others, and the rule that it cites. For each role and door: its rule.
+
+create view chat_private.holders (
+  role text,
+  command text,
+  target text,
+  held_by text,
+  rule text
+)
+as …5fbde13d094c;
+
 -- functions of chat -----------------------------------------------------------------------------------------
 
 -- What changed in a chat since a rev: first a row head, or reset (list it anew); then keys of rows, to be read under the policies; a key without a row is gone.
@@ -1322,6 +1343,13 @@ volatile
 as …289b56d7d3ec;
 grant execute on function chat.upkeep() to service_role, chat_api;
 
+-- Whether somebody may: by which rule, which policy, constraint, trigger or grant, and which fact. It is really done, and taken back. allowed is null where there is nothing to be allowed.
+create function chat.why(_sub text, _command text, _table text, _id text default null::text, _values jsonb default null::jsonb, _claims jsonb default '{}'::jsonb) returns table(allowed boolean, code text, rule text, sentence text, held_by text, fact text, tried text)
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …50a7b35e0e01;
+
 -- functions of chat_private ---------------------------------------------------------------------------------
 
 -- audit.2: the line of a row that is written.
@@ -1330,7 +1358,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …09dbea886e90;
+as …2973909976b4;
 
 -- What is wrong with the months of the audit; null: nothing.
 create function chat_private.audit_gaps() returns text
@@ -1370,6 +1398,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …3339761d288a;
 
+-- A fact: who of these blocked whom.
+create function chat_private.blocks_among(_one uuid, _others uuid[]) returns text
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as …0b3ba3ed301c;
+
 -- Tombstones for a chat deleted for good, and for those who were ever in it.
 create function chat_private.bury_chat() returns trigger
 language plpgsql
@@ -1394,6 +1429,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …6a8358c4b2b8;
 
+-- What a fact calls somebody.
+create function chat_private.called(_user uuid) returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …a5d75aaa5814;
+
 -- The keys of what changed in a chat since a rev, in order; asks nobody who they are.
 create function chat_private.changed(_chat uuid, _since bigint, _sees_after bigint, _limit bigint) returns table(rev bigint, what text, row_id uuid, is_new boolean)
 language sql
@@ -1410,6 +1452,13 @@ set search_path = pg_catalog, pg_temp
 as …29c8bcbd8d6c;
 grant execute on function chat_private.changes(uuid,bigint,bigint,text) to anon, authenticated, service_role;
 
+-- A fact: what a chat is.
+create function chat_private.chat_is(_chat uuid) returns text
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as …ef85f771af9f;
+
 -- chats.2 and users.9, for those whom messages.2 does not bind.
 create function chat_private.chat_is_there() returns trigger
 language plpgsql
@@ -1425,6 +1474,13 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …bb07b7d68e06;
+
+-- Which chat has a message, those that somebody was in first.
+create function chat_private.chat_with(_message uuid, _user uuid) returns uuid
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as …7fcdfd5a4832;
 
 -- direct.1 and direct.2 towards this person.
 create function chat_private.check_direct(_other uuid) returns void
@@ -1645,6 +1701,20 @@ stable
 set search_path = pg_catalog, pg_temp
 as …8aee3430f6a6;
 
+-- The fact by which something was allowed.
+create function chat_private.fact_for(_role text, _command text, _table text, _chat uuid, _message uuid, _users uuid[], _row jsonb) returns text
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …b8720368b442;
+
+-- The fact by which a rule refused; null where the rule says it itself.
+create function chat_private.fact_of(_rule text, _chat uuid, _message uuid, _users uuid[], _row jsonb) returns text
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …2fbf95f1fb6e;
+
 -- What someone is called whose token has no name.
 create function chat_private.fallback_name(_id uuid) returns text
 language sql
@@ -1691,6 +1761,15 @@ stable
 set search_path = pg_catalog, pg_temp
 as …195497bffe96;
 
+-- The rule of each role, command and table, or door, for the server to learn.
+create function chat_private.held_rules() returns table(held text, name text)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …c1c7aaa09a74;
+grant execute on function chat_private.held_rules() to chat_api;
+
 -- An excerpt of a text around what a search finds in it, in parts: [{ text, hit }].
 create function chat_private.highlights(_text text, _q text) returns jsonb
 language plpgsql
@@ -1735,6 +1814,13 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …f29ab85ac9ad;
+
+-- The policy or door that holds a command of a role, and its rule.
+create function chat_private.holder(_role text, _command text, _table text, _door text, out held_by text, out rule text) returns record
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …befa045c5344;
 
 -- imports.1 to imports.3.
 create function chat_private.import_messages(_chat uuid, _messages jsonb, _read boolean, out imported integer, out already_there integer, out last_seq bigint) returns record
@@ -1814,6 +1900,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …e861e95a562a;
 
+-- What a fact calls several people.
+create function chat_private.listed(_users uuid[]) returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …8a06045a059e;
+
 -- Takes the chat's lock until the end of the transaction, unless the asker is a stranger to it.
 create function chat_private.lock_chat(_chat uuid) returns void
 language plpgsql
@@ -1864,6 +1957,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …499851725425;
 
+-- A fact: whose a message is and what became of it.
+create function chat_private.message_is(_chat uuid, _message uuid) returns text
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as …5f9d31e08787;
+
 -- messages.2, messages.3, messages.4 and messages.6, under the lock.
 create function chat_private.message_update_rules() returns trigger
 language plpgsql
@@ -1895,6 +1995,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …51df74693fb3;
 grant execute on function chat_private.migrated_to() to chat_api;
+
+-- Which grant a role lacks for a statement; null: none.
+create function chat_private.missing_grant(_role text, _door text, _table text, _reads boolean, _inserts text[], _updates text[], _deletes boolean) returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as …81ece29bb96f;
 
 -- A time as the API writes it.
 create function chat_private.moment(_at timestamp with time zone) returns text
@@ -1953,6 +2060,13 @@ volatile
 set search_path = pg_catalog, pg_temp
 as …2233e38e0b3b;
 
+-- A fact: the values that a constraint refused.
+create function chat_private.offending(_constraint text, _row jsonb) returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …da980152b04a;
+
 -- retention.1: the oldest message that a room keeps; null when it keeps all.
 create function chat_private.oldest_kept(_chat uuid, _keep integer, _after bigint, out seq bigint, out looked bigint) returns record
 language plpgsql
@@ -1969,6 +2083,13 @@ set search_path = pg_catalog, pg_temp
 as …5a493018b2e7;
 grant execute on function chat_private.open_direct(uuid) to authenticated;
 
+-- The other of a direct chat.
+create function chat_private.other_of(_chat uuid) returns uuid
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …706b2a1fac9c;
+
 -- participants.1, for many chats at once.
 create function chat_private.overviews(_chats uuid[], _senders uuid[]) returns table(chat_id uuid, participants jsonb, participant_count bigint, other_name text, members text, sender_name text, head_rev bigint)
 language plpgsql
@@ -1977,6 +2098,13 @@ security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode=force_generic_plan
 as …7214f18c72a1;
 grant execute on function chat_private.overviews(uuid[],uuid[]) to anon, authenticated, service_role;
+
+-- A fact: whether and as what somebody is in a chat.
+create function chat_private.part_of(_user uuid, _chat uuid) returns text
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as …0da3fbb0ebe3;
 
 -- participants.2 to participants.7.
 create function chat_private.participant_rules() returns trigger
@@ -2003,6 +2131,20 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …9e8defc97d12;
 grant execute on function chat_private.put_event_chat(text,text,text,uuid[]) to service_role;
+
+-- What a question is about, and the statements that answer it.
+create function chat_private.question(_role text, _me uuid, _command text, _table text, _id text, _values jsonb, out of_chat uuid, out of_message uuid, out of_users uuid[], out existing jsonb, out asked jsonb, out is_nowhere boolean, out tried text, out settled text, out expected text, out door text, out judged_as text, out inserts text[], out updates text[]) returns record
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as …e3647b8195f9;
+
+-- Which function and trigger an error came from.
+create function chat_private.raiser(_context text, _table text, _command text) returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …a821b7d5ac3b;
 
 -- reactions.2, reactions.3 and reactions.5.
 create function chat_private.reaction_rules() returns trigger
@@ -2046,7 +2188,7 @@ create function chat_private.remove_messages(_chat uuid, _ids uuid[]) returns in
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …b9dbb9d29008;
+as …1df90d719594;
 
 -- messages.9.
 create function chat_private.reply_rules() returns trigger
@@ -2148,6 +2290,13 @@ volatile
 set search_path = pg_catalog, pg_temp
 as …fafc9b372144;
 
+-- Who is meant: by id, username, or a display name of their own.
+create function chat_private.somebody(_who text) returns uuid
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as …28f96b6adb40;
+
 -- Gives rev; chats.15, chats.16.
 create function chat_private.stamp_chat() returns trigger
 language plpgsql
@@ -2216,6 +2365,13 @@ volatile
 set search_path = pg_catalog, pg_temp
 as …7f9efe5bb4bb;
 
+-- A fact: whether two people are friends.
+create function chat_private.ties(_one uuid, _other uuid) returns text
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as …a76b76f15987;
+
 -- retention.1, retention.2, retention.4, and users.10 for erasures that nobody ends.
 create function chat_private.upkeep(out removed integer, out ended integer, out skipped integer, out more boolean) returns record
 language plpgsql
@@ -2239,6 +2395,13 @@ stable
 set search_path = pg_catalog, pg_temp
 as …257002f8cba1;
 
+-- A time for people: 14:05 UTC, 3 minutes ago.
+create function chat_private.when_was(_at timestamp with time zone) returns text
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as …43bc6a8b62e0;
+
 -- The signs that are words by themselves.
 create function chat_private.word_signs() returns text
 language sql
@@ -2261,3 +2424,10 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as …6a542b8b405e;
+
+-- A row to write, as the parts of a statement.
+create function chat_private.written(_table text, _row jsonb, out names text[], out columns text, out literals text, out assignments text) returns record
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as …e239e25ec412;

@@ -255,8 +255,13 @@ declare
   erases constant boolean := tg_op = 'UPDATE' and was ->> 'erased_at' is null and became ->> 'erased_at' is not null;
   changes jsonb;
 begin
-  if tg_table_name in ('messages', 'reactions') and (erases or tg_op = 'DELETE') and current_setting('chat.erasing', true) <> '' then
-    return null;  -- by chat_private.erase, which writes one line for all of them
+  if tg_table_name in ('messages', 'reactions')
+     and (erases or tg_op = 'DELETE')
+     and current_setting('chat.erasing', true) = it ->> tg_argv[2]
+     and exists (select from chat.users u where u.id = (it ->> tg_argv[2])::uuid and u.erased_at is not null) then
+    return null;  -- by chat_private.erase, which writes one line for all of them; the setting alone is anybody's to make
+  elsif tg_table_name = 'messages' and tg_op = 'DELETE' and current_setting('chat.removing', true) = was ->> 'chat_id' then
+    return null;  -- by chat_private.remove_messages, which writes one line too; for good, the owner alone deletes
   elsif tg_op = 'DELETE'
         and (tg_table_name in ('participants', 'messages')
              and not exists (select from chat.chats c where c.id = (was ->> 'chat_id')::uuid)
@@ -347,7 +352,6 @@ begin
     from chat.audit_log l
     where l.chat_id = _chat
       and l.message_id = any (_ids)
-      and l.table_name = 'messages'
       and l.has_words
     limit _most
   loop

@@ -39,6 +39,7 @@ from (values
   ('sync', 'changes.1'),
   ('changes', 'changes.1'),
   ('search', 'search.1'),
+  ('upkeep', 'retention.4'),
   ('expect_edits', 'edits.1'),
   ('expect_free_id', 'messages.13')
 ) d (door, rule);

@@ -36,12 +36,18 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $$
 -- Under the chat's lock. What hangs on a message goes with it: earlier texts and reactions by their foreign keys, its words in the pages of
--- search by a trigger. A reply to it stays, and quotes nothing any more.
+-- search by a trigger, those in the audit here. A reply to it stays, and quotes nothing any more.
 declare
   removed integer;
 begin
+  perform set_config('chat.removing', _chat::text, true);
   delete from chat.messages m where m.chat_id = _chat and m.id = any (_ids);
   get diagnostics removed = row_count;
+  perform set_config('chat.removing', '', true);
+  perform chat_private.strike_from_audit(_chat, _ids, null);
+  if removed > 0 then
+    perform chat_private.write_down('delete', 'messages', _chat, null, null, null, jsonb_build_object('messages', removed));
+  end if;
   return removed;
 end
 $$;

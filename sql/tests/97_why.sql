@@ -176,6 +176,8 @@ $$,
     -- refuse nobody: it is what happens
     'blocks_end_friendships', 'direct_chats_come_back', 'messages_are_imported_once', 'messages_text_is_kept', 'participants_end_their_group',
     'participants_read_from_where_they_joined', 'reads_never_go_back', 'tombstones_of_participations_stay',
+    'audit_forgets_words', 'audit_is_read_by_auditors', 'audit_is_written_by_what_happens', 'deleted_messages_are_kept_for_a_while', 'removed_messages_leave_their_ids',
+    'rooms_keep_their_last_messages', 'upkeep_does_what_the_settings_say',
     -- bind those about whom nobody asks: grants keep everybody else from it
     'chats_keep_their_identity', 'chats_one_per_event', 'chats_one_per_pair', 'chats_uids_are_unique', 'messages_keep_their_identity',
     'participants_keep_their_identity', 'revs_are_given_by_the_database', 'revs_are_never_used_twice', 'revs_need_read_committed',

@@ -1,4 +1,4 @@
-//! Upkeep: what the settings keep no longer goes, and erasures that nobody ends come to their end.
+//! Upkeep: what the settings keep no longer goes, erasures that nobody ends come to their end, the audit gets its next months.
 //!
 //! What that is, the database knows: here is only when. A slice is a transaction of its own, so whoever dies between two of them leaves a
 //! whole state and the place where the next goes on; of several servers over one database one at a time gets a slice. What fails is tried
@@ -29,6 +29,7 @@ const ELSEWHERE_WAIT: Duration = Duration::from_secs(600);
 /// How often it looks meanwhile.
 const ELSEWHERE_PACE: Duration = Duration::from_millis(250);
 
+const MAKE_AUDIT_MONTHS: &str = "select chat_private.make_audit_months()";
 const UPKEEP: &str = "select u.removed, u.ended, u.skipped, u.more from chat.upkeep() u";
 
 /// What upkeep did.
@@ -69,6 +70,8 @@ pub async fn keep_up(db: Db, figures: Figures, pace: Duration, stop: Cancellatio
 
 /// A pass, or as much of it as nobody else does.
 async fn pass(db: &Db, figures: &Figures) -> Result<(), DbError> {
+    // first, and whatever becomes of the rest: a month begins on its own
+    db.write_as_server(MAKE_AUDIT_MONTHS).await.map(drop).unwrap_or_else(|error| tell(&error));
     let mut done = Done::default();
     for _ in 0..SLICES_MAX {
         let removed = done.removed;
@@ -107,6 +110,7 @@ async fn slice(db: &Db, done: &mut Done) -> Result<Left, DbError> {
 fn tell(error: &DbError) {
     match error {
         DbError::Refused(refusal) => tracing::error!(code = refusal.code().code(), "upkeep was refused; it is tried again later"),
+        DbError::Denied { .. } => tracing::error!("the server's login may not do the upkeep; it is tried again later"),
         DbError::Fault(_) => tracing::error!("upkeep failed; it is tried again later"),
         DbError::Away(_) | DbError::Crowded => tracing::debug!("the database is away; upkeep is tried again later"),
     }
@@ -128,6 +132,7 @@ async fn run_over(database: &Database) -> anyhow::Result<Done> {
         bail!("the database {} was migrated by another version than this one", database.api().redacted());
     }
     let db = Db::new(database.api(), 1)?;
+    db.write_as_server(MAKE_AUDIT_MONTHS).await.context("the audit got no table for the next months")?;
     let mut done = Done::default();
     let mut at_it = Instant::now();
     loop {

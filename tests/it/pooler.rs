@@ -95,7 +95,7 @@ async fn nothing_of_a_request_stays_on_a_shared_connection() {
         tokio::spawn(async move {
             let role = [Role::Anon, Role::Authenticated, Role::ServiceRole][number % 3];
             let claims = format!(r#"{{"number":{number}}}"#);
-            let who = Identity { role, subject: None, claims: Arc::from(claims.as_str()), expires_at: NEVER };
+            let who = Identity { role, subject: None, claims: Arc::from(claims.as_str()), expires_at: NEVER, request: None };
             if number % 7 == 0 {
                 let failed = db.write(&who, FAILS, params!["x".to_owned()]).await;
                 assert!(matches!(&failed, Err(DbError::Refused(e)) if e.code().code() == "22012"), "{failed:?}");
@@ -180,7 +180,7 @@ async fn behind_a_pooler_the_login_is_chat_api_itself() {
     // nor does the pool take it, whoever made it
     let mut through = dsn(&through);
     through.set_pooled();
-    let who = Identity { role: Role::Anon, subject: None, claims: Arc::from("{}"), expires_at: NEVER };
+    let who = Identity { role: Role::Anon, subject: None, claims: Arc::from("{}"), expires_at: NEVER, request: None };
     let refused = Db::new(&through, 1).expect("a pool").read(&who, "select 1", params![]).await;
     assert!(matches!(&refused, Err(DbError::Away(why)) if why.contains("must be chat_api itself")), "{refused:?}");
     superuser.batch_execute("drop role web").await.expect("it goes");
@@ -208,7 +208,7 @@ async fn a_pooler_that_starts_again_is_found_again() {
     let mut through = dsn(&url(pooler.folder(), "chat_api", &database.name));
     through.set_pooled();
     let db = Db::new(&through, 2).expect("a pool");
-    let who = Identity { role: Role::Anon, subject: None, claims: Arc::from("{}"), expires_at: NEVER };
+    let who = Identity { role: Role::Anon, subject: None, claims: Arc::from("{}"), expires_at: NEVER, request: None };
     db.read(&who, "select 1", params![]).await.expect("an answer");
     // its connections go away under it
     let superuser = database.cluster.db_superuser(&database.name).await;
