@@ -145,7 +145,9 @@ create table chat.settings (
   keep_messages integer
     constraint settings_keep_messages_is_positive check (keep_messages >= 1),
   keep_deleted interval
-    constraint settings_keep_deleted_is_a_while check (keep_deleted between interval '0' and interval '100 years')
+    constraint settings_keep_deleted_is_a_while check (keep_deleted between interval '0' and interval '100 years'),
+  life integer not null default 1
+    constraint settings_life_is_positive check (life > 0)
 );
 comment on table chat.settings is 'The settings of the rules: one typed row, set by the DBA with UPDATE, in force from the next statement.';
 comment on column chat.settings.only_row is 'Always true: there is one row.';
@@ -158,6 +160,7 @@ comment on column chat.settings.public_rooms is 'Who makes public rooms: admins,
 comment on column chat.settings.anon_reads_public_rooms is 'Whether people without an account read public rooms.';
 comment on column chat.settings.keep_messages is 'How many messages public rooms keep, the newest; null: all.';
 comment on column chat.settings.keep_deleted is 'How long deleted messages are kept; null: for ever.';
+comment on column chat.settings.life is 'Raised by the DBA where history went back and Postgres can''t tell, as after the restore of a disk: clients then list everything anew.';
 call chat_private.cite('constraint settings_are_one_row on chat.settings', 'settings.1');
 call chat_private.cite('constraint settings_edit_window_is_not_negative on chat.settings', 'settings.1');
 call chat_private.cite('constraint settings_text_max_is_positive on chat.settings', 'settings.1');
@@ -167,6 +170,7 @@ call chat_private.cite('constraint settings_directory_is_known on chat.settings'
 call chat_private.cite('constraint settings_public_rooms_is_known on chat.settings', 'settings.1');
 call chat_private.cite('constraint settings_keep_messages_is_positive on chat.settings', 'settings.1');
 call chat_private.cite('constraint settings_keep_deleted_is_a_while on chat.settings', 'settings.1');
+call chat_private.cite('constraint settings_life_is_positive on chat.settings', 'settings.1');
 insert into chat.settings default values;
 
 alter table chat.settings enable row level security;

@@ -18,9 +18,12 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  -- another one after a failover, a restore, or in a copy
-  select left(encode(sha256(convert_to(concat_ws('/', s.system_identifier, t.timeline_id, d.oid), 'UTF8')), 'hex'), 16)
-  from pg_control_system() s,
+  -- Another one after a failover, in a copy, after a restore, be it into the same database, where the tables are made anew. The copy of a
+  -- disk is the one thing that looks the same, hence what the DBA may raise.
+  select left(encode(sha256(convert_to(concat_ws('/', s.system_identifier, t.timeline_id, d.oid, 'chat.messages'::regclass::oid, l.life), 'UTF8')),
+                     'hex'), 16)
+  from chat.settings l,
+       pg_control_system() s,
        -- that of the last checkpoint is old for minutes after a promotion
        (select greatest(c.timeline_id, r.min_recovery_end_timeline) as timeline_id from pg_control_checkpoint() c, pg_control_recovery() r) t,
        pg_database d

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests are told by the environment what to test with")]
 
 mod auth;
+mod backup;
 mod blocks;
 mod changes;
 mod chats;

@@ -1,8 +1,8 @@
 //! A Postgres of a test's own, for what belongs to the whole server: its roles.
 
 use std::fs::{DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
@@ -12,6 +12,7 @@ use tabletalk::postgres::Server;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::support::cluster::options;
+use crate::support::tools::Tools;
 
 pub struct OwnCluster {
     root: PathBuf,
@@ -31,11 +32,7 @@ impl OwnCluster {
     }
 
     async fn with(listens: bool) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let root = std::env::temp_dir().join(format!("tabletalk-it-own-{}-{number}", std::process::id()));
-        DirBuilder::new().mode(0o711).create(&root).expect("a folder for the test");
-        std::fs::set_permissions(&root, Permissions::from_mode(0o711)).expect("open to the server's account");
+        let root = new_root();
         let mut options = options(&root.join("data"));
         if listens {
             let hba = root.join("hba.conf");
@@ -47,6 +44,33 @@ impl OwnCluster {
         let server = Server::start(&options).await.expect("the server starts");
         let address = if listens { forward(server.socket_dir().join(".s.PGSQL.5432")).await } else { String::new() };
         Self { root, server, address }
+    }
+
+    /// A copy of it, running: a standby, or what a copy of its disk would be.
+    pub async fn copy(&self, tools: &Tools, is_standby: bool) -> Self {
+        let root = new_root();
+        let home = root.join("data/postgres");
+        DirBuilder::new().mode(0o711).create(root.join("data")).expect("a folder for the copy");
+        DirBuilder::new().mode(0o700).create(&home).expect("a folder for the copy");
+        let target = format!("--pgdata={}", home.join("cluster").display());
+        let source = format!("--host={}", self.socket().display());
+        let mut arguments = vec![source.as_str(), "--username=postgres", &target, "--wal-method=stream", "--checkpoint=fast"];
+        arguments.extend(is_standby.then_some("--write-recovery-conf"));
+        tools.run("pg_basebackup", &arguments);
+        let account = std::fs::metadata(self.server.data().join("postgres/cluster")).expect("a cluster");
+        give(&home.join("cluster"), account.uid(), account.gid());
+        let server = Server::start(&options(&root.join("data"))).await.expect("the copy starts");
+        Self { root, server, address: String::new() }
+    }
+
+    /// Its major version.
+    pub fn major(&self) -> u32 {
+        self.server.version().major
+    }
+
+    /// Where its socket is.
+    pub fn socket(&self) -> &Path {
+        self.server.socket_dir()
     }
 
     pub async fn stop(self) {
@@ -72,6 +96,25 @@ impl OwnCluster {
     /// What the server has said so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.server.data().join("postgres/server.log")).expect("a log")
+    }
+}
+
+fn new_root() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let root = std::env::temp_dir().join(format!("tabletalk-it-own-{}-{number}", std::process::id()));
+    DirBuilder::new().mode(0o711).create(&root).expect("a folder for the test");
+    std::fs::set_permissions(&root, Permissions::from_mode(0o711)).expect("open to the server's account");
+    root
+}
+
+/// Gives a folder and what is in it to an account.
+fn give(path: &Path, user: u32, group: u32) {
+    std::os::unix::fs::lchown(path, Some(user), Some(group)).expect("it is the account's");
+    if path.is_dir() && !path.is_symlink() {
+        for entry in std::fs::read_dir(path).expect("a folder").flatten() {
+            give(&entry.path(), user, group);
+        }
     }
 }
 

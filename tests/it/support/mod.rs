@@ -9,6 +9,7 @@ pub mod people;
 pub mod pooler;
 pub mod random;
 pub mod server;
+pub mod tools;
 
 use std::time::{Duration, Instant};
 
