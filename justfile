@@ -39,6 +39,10 @@ generate:
     cp "$fresh/schema" sql/schema.sql
     cp "$fresh/policies" sql/policies.md
 
+# at a release: no migration of today is edited again
+freeze:
+    cd sql && { head -1 frozen.txt; sha256sum bootstrap.sql $(ls migrations/V*.sql | sort -V); } > frozen.new && mv frozen.new frozen.txt
+
 # psql inside a transaction as someone, to see what they see: just sql alice
 sql as="alice":
     cargo run -q -- psql --as {{as}}

@@ -27,13 +27,14 @@ comment on column chat_private.migrations.name is 'Its name.';
 comment on column chat_private.migrations.applied_on is 'When it ran.';
 comment on column chat_private.migrations.checksum is 'What it said: a changed migration is noticed.';
 
-create function chat_private.migrated_to() returns integer
+create function chat_private.migrated() returns table (version integer, checksum text)
 language sql
 stable
+rows 20
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select max(m.version) from chat_private.migrations m
+  select m.version, m.checksum from chat_private.migrations m
 $$;
-comment on function chat_private.migrated_to() is 'The last migration this database has had: the server compares it with the last it knows.';
-grant execute on function chat_private.migrated_to() to chat_api;
+comment on function chat_private.migrated() is 'The migrations this database has had, and what they said: the server compares them with its own.';
+grant execute on function chat_private.migrated() to chat_api;

@@ -1987,14 +1987,14 @@ volatile
 set search_path = pg_catalog, pg_temp
 as …b4ffed7d0e75;
 
--- The last migration this database has had: the server compares it with the last it knows.
-create function chat_private.migrated_to() returns integer
+-- The migrations this database has had, and what they said: the server compares them with its own.
+create function chat_private.migrated() returns table(version integer, checksum text)
 language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …51df74693fb3;
-grant execute on function chat_private.migrated_to() to chat_api;
+as …b061ece89835;
+grant execute on function chat_private.migrated() to chat_api;
 
 -- Which grant a role lacks for a statement; null: none.
 create function chat_private.missing_grant(_role text, _door text, _table text, _reads boolean, _inserts text[], _updates text[], _deletes boolean) returns text

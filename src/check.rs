@@ -90,6 +90,10 @@ async fn ask(database: &Database, report: &mut Report) -> anyhow::Result<()> {
     match migrate::state(&client).await? {
         State::UpToDate => report.ok(what, String::new()),
         State::Ahead => report.bad(what, "a newer Tabletalk migrated it".to_owned(), "run that one"),
+        State::Draft => {
+            report.bad(what, migrate::DRAFT.to_owned(), "run the program that made it");
+            return Ok(());
+        }
         State::Behind => {
             report.bad(what, "some are missing".to_owned(), "tabletalk migrate, with DATABASE_ADMIN_URL");
             return Ok(()); // what there is cannot be compared with what there should be

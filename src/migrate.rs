@@ -3,7 +3,7 @@
 //! Needs a login with CREATEROLE and CREATE on the database, no superuser. Ten processes may call it at once: a lock lets one
 //! after the other in, and those behind it find nothing to do.
 
-use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use refinery::{Runner, Target};
 use tokio_postgres::Client;
@@ -20,6 +20,10 @@ const BOOTSTRAP: &str = include_str!("../sql/bootstrap.sql");
 const HISTORY: &str = "chat_private.migrations";
 /// The advisory lock of whoever migrates: any number will do that nobody else uses ("tabletal" in ASCII).
 const LOCK: i64 = 0x7461_626c_6574_616c;
+
+/// What is to be said of [`State::Draft`].
+pub const DRAFT: &str = "the database was made by an earlier draft of the migrations, which are edited in place until the first \
+    release. A private server's data folder can be deleted; what another database holds goes on with the program that made it";
 
 /// Why a database was not migrated. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +42,8 @@ pub enum MigrateError {
     Pooled,
     #[error("the database was migrated by a newer Tabletalk than this one; nothing was changed")]
     Newer,
-    #[error(
-        "the database was made by an earlier draft of the migrations, which are edited in place until the first release: \
-         {0}. A private server's data folder can be deleted; another database is migrated from its backup"
-    )]
-    Draft(String),
+    #[error("{DRAFT}; nothing was changed")]
+    Draft,
     #[error("{}", refusal(.0))]
     Refused(#[source] tokio_postgres::Error),
     #[error("a migration failed: {0}")]
@@ -64,6 +65,8 @@ pub enum State {
     Behind,
     /// It has some that this program does not know.
     Ahead,
+    /// It has had others by the same numbers: drafts, edited in place since.
+    Draft,
 }
 
 /// Migrates the database behind `admin`. When this makes the role `chat_api`, it gets `api_password`.
@@ -71,6 +74,19 @@ pub enum State {
 /// # Errors
 /// [`MigrateError`]; the database is as it was.
 pub async fn migrate(admin: &Dsn, api_password: Option<&str>) -> Result<Migrated, MigrateError> {
+    migrate_to(admin, api_password, Target::Latest).await
+}
+
+/// The same, as far as a program of that time would: for what proves that such a database is brought up to date.
+///
+/// # Errors
+/// [`MigrateError`]; the database is as it was.
+pub async fn migrate_as_of(admin: &Dsn, last: u32) -> Result<Migrated, MigrateError> {
+    let last = i32::try_from(last).unwrap_or(i32::MAX);
+    migrate_to(admin, None, Target::Version(last)).await
+}
+
+async fn migrate_to(admin: &Dsn, api_password: Option<&str>, target: Target) -> Result<Migrated, MigrateError> {
     let (mut client, _connection) = admin.connect().await.map_err(MigrateError::Away)?;
     if pooler::is_between(admin, &client).await.map_err(MigrateError::Refused)? {
         return Err(MigrateError::Pooled); // neither the lock nor the role would last
@@ -93,14 +109,14 @@ pub async fn migrate(admin: &Dsn, api_password: Option<&str>) -> Result<Migrated
         transaction.commit().await.map_err(MigrateError::Refused)?;
     }
     client.batch_execute("set role chat_owner").await.map_err(MigrateError::Refused)?;
-    if state(&client).await.map_err(MigrateError::Refused)? == State::Ahead {
-        return Err(MigrateError::Newer);
+    match state(&client).await.map_err(MigrateError::Refused)? {
+        State::Ahead => return Err(MigrateError::Newer),
+        State::Draft => return Err(MigrateError::Draft),
+        State::UpToDate | State::Behind => {}
     }
     // grouped: all of them in one transaction, so that a failure leaves the database as it was
-    let report = runner().run_async(&mut client).await.map_err(|error| match error.kind() {
-        refinery::error::Kind::DivergentVersion(migration, _) => MigrateError::Draft(format!("{migration} has changed")),
-        _ => MigrateError::Failed(Box::new(error)),
-    })?;
+    let run = runner().set_target(target).run_async(&mut client).await;
+    let report = run.map_err(|error| MigrateError::Failed(Box::new(error)))?;
     let applied = report.applied_migrations().iter().map(ToString::to_string).collect();
     Ok(Migrated { applied })
 }
@@ -110,22 +126,25 @@ pub async fn migrate(admin: &Dsn, api_password: Option<&str>) -> Result<Migrated
 /// # Errors
 /// When the database cannot be asked.
 pub async fn state(client: &Client) -> Result<State, tokio_postgres::Error> {
-    let there: bool = client
-        .query_one(
-            "select exists (select
-                            from pg_catalog.pg_proc p
-                            join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-                            where n.nspname = 'chat_private' and p.proname = 'migrated_to')",
-            &[],
-        )
-        .await?
-        .get(0);
-    let at: Option<i32> = if there { client.query_one("select chat_private.migrated_to()", &[]).await?.get(0) } else { None };
-    let known = runner().get_migrations().iter().map(refinery::Migration::version).max();
-    Ok(match at.map(|version| i64::from(version).cmp(&known.map_or(0, i64::from))) {
-        None | Some(Ordering::Less) => State::Behind,
-        Some(Ordering::Equal) => State::UpToDate,
-        Some(Ordering::Greater) => State::Ahead,
+    let there = "select to_regnamespace('chat_private') is not null, to_regprocedure('chat_private.migrated()') is not null";
+    let row = client.query_one(there, &[]).await?;
+    match (row.get(0), row.get(1)) {
+        (false, _) => return Ok(State::Behind),
+        (true, false) => return Ok(State::Draft), // older than this very question
+        (true, true) => {}
+    }
+    let rows = client.query("select m.version, m.checksum from chat_private.migrated() m", &[]).await?;
+    let had: BTreeMap<i32, String> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let ours: BTreeMap<i32, String> =
+        runner().get_migrations().iter().map(|ours| (ours.version(), ours.checksum().to_string())).collect();
+    Ok(if had.keys().any(|version| !ours.contains_key(version)) {
+        State::Ahead
+    } else if had.iter().any(|(version, checksum)| ours[version] != *checksum) {
+        State::Draft
+    } else if had.len() < ours.len() {
+        State::Behind
+    } else {
+        State::UpToDate
     })
 }
 

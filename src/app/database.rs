@@ -122,6 +122,7 @@ impl Database {
                 self.api.redacted()
             ),
             State::Ahead => bail!("the database {} was migrated by a newer Tabletalk than this one", self.api.redacted()),
+            State::Draft => bail!("{}: {}", self.api.redacted(), migrate::DRAFT),
         }
     }
 

@@ -87,6 +87,8 @@ const BROKEN: &[Broken] = &[
     Broken("grant create on schema chat to authenticated", "nobody makes things in chat or chat_private", "authenticated in chat", Then::IsBad),
     Broken("delete from chat_private.migrations where version = (select max(version) from chat_private.migrations)", "every migration has run", "some are missing", Then::IsBad),
     Broken("update chat_private.migrations set version = 9999 where version = (select max(version) from chat_private.migrations)", "every migration has run", "a newer Tabletalk", Then::IsBad),
+    Broken("update chat_private.migrations set checksum = '1' where version = 2", "every migration has run", "an earlier draft of the migrations", Then::IsBad),
+    Broken("drop function chat_private.migrated()", "every migration has run", "an earlier draft of the migrations", Then::IsBad),
     Broken(
         "create policy of_the_house on chat.messages for select to anon using (true)",
         "nothing lets in more than Tabletalk's own policies do",

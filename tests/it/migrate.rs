@@ -2,6 +2,7 @@
 
 pub mod cluster;
 mod installers;
+mod upgrade;
 
 use tabletalk::app::App;
 use tabletalk::dsn::Dsn;
