@@ -107,7 +107,7 @@ impl Database {
     pub async fn migrate(&self) -> anyhow::Result<()> {
         if let Some(admin) = &self.admin {
             let _ = answering(admin).await?;
-            let password = self.api.config().get_password().filter(|_| self.api.config().get_user() == Some(API));
+            let password = self.api.config().get_password().filter(|_| self.api.config().get_user().is_some_and(is_api));
             let password = password.map(std::str::from_utf8).transpose().context("the password in DATABASE_URL is not UTF-8")?;
             let migrated = migrate::migrate(admin, password).await?;
             for migration in &migrated.applied {
@@ -201,6 +201,11 @@ impl Database {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a login is `chat_api`: poolers of many databases want the name of one behind it, as in `chat_api.project`.
+fn is_api(user: &str) -> bool {
+    user.split('.').next() == Some(API)
 }
 
 /// The rules, and which of them grants and policies hold.

@@ -18,6 +18,7 @@ mod events;
 mod friends;
 mod fuzz;
 mod guards;
+mod house;
 mod import;
 mod messages;
 mod migrate;

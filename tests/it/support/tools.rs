@@ -22,6 +22,16 @@ impl Tools {
         fit.min().map(|(_, folder)| Self(folder))
     }
 
+    /// Commands as a DBA types them, with these programs first on the path and variables for what is one's own.
+    pub fn shell(&self, commands: &str, variables: &[(&str, &str)]) {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut bash = Command::new("bash");
+        bash.args(["-euc", commands]).current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+        bash.env("PATH", format!("{}:{path}", self.0.display())).envs(variables.iter().copied());
+        let output = bash.output().expect("bash");
+        assert!(output.status.success(), "{commands}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// A program, run to its end; what it says if it fails is the panic's text.
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
         let output = Command::new(self.0.join(program)).args(arguments).stdin(Stdio::null()).output().expect(program);
