@@ -1,0 +1,65 @@
+//! What to measure, and how long.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use crate::scenarios::Scenario;
+
+/// A release server under load, beside pgbench with the same statements in the same database.
+#[derive(Parser, Debug)]
+#[command(name = "cargo bench --", max_term_width = 110)]
+pub struct Arguments {
+    /// What to run
+    #[arg(value_enum, default_values_t = [Part::Small])]
+    pub parts: Vec<Part>,
+    /// Which requests
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Scenario::ALL)]
+    pub scenarios: Vec<Scenario>,
+    /// Connections at once
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64], value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub connections: Vec<u16>,
+    /// How often everything is measured, in another order each time
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=50))]
+    pub rounds: u16,
+    /// How long a measurement counts, after a second to warm up
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=120))]
+    pub seconds: u16,
+    /// The server's connections to the database
+    #[arg(long, default_value_t = 16)]
+    pub pool: u16,
+    /// A further setting of the cluster, such as shared_buffers=1GB
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
+    /// Folder of the Postgres programs, pgbench among them
+    #[arg(long, value_name = "FOLDER")]
+    pub postgres_bin: Option<PathBuf>,
+    /// Keep the cluster and its data in this folder, for the next run
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Repeats an order
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// What cargo says to every benchmark
+    #[arg(long, hide = true)]
+    pub bench: bool,
+}
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// 200,000 messages in 2,000 chats
+    Small,
+}
+
+impl Arguments {
+    /// How long a measurement counts.
+    pub fn time(&self) -> Duration {
+        Duration::from_secs(self.seconds.into())
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "not NAME=VALUE".to_owned())
+}
