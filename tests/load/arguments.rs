@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use crate::peers::Peer;
 use crate::scenarios::Scenario;
 
 /// A release server under load, beside pgbench with the same statements in the same database.
@@ -20,6 +21,15 @@ pub struct Arguments {
     /// Connections at once
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64], value_parser = clap::value_parser!(u16).range(1..=64))]
     pub connections: Vec<u16>,
+    /// Who else is measured, with the requests about messages
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Peer::Postgrest, Peer::Node])]
+    pub peers: Vec<Peer>,
+    /// Measure no peers
+    #[arg(long, conflicts_with = "peers")]
+    pub no_peers: bool,
+    /// Connections at once to peers
+    #[arg(long, value_delimiter = ',', default_values_t = [16], value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub peer_connections: Vec<u16>,
     /// How often everything is measured, in another order each time
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub rounds: u16,
@@ -51,9 +61,16 @@ pub struct Arguments {
 pub enum Part {
     /// 200,000 messages in 2,000 chats
     Small,
+    /// Where the time goes on that data: processor time, functions of the database and of the programs
+    Profile,
 }
 
 impl Arguments {
+    /// Who else takes part.
+    pub fn peers(&self) -> &[Peer] {
+        if self.no_peers { &[] } else { &self.peers }
+    }
+
     /// How long a measurement counts.
     pub fn time(&self) -> Duration {
         Duration::from_secs(self.seconds.into())

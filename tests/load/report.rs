@@ -2,14 +2,26 @@
 
 use std::time::Duration;
 
+use crate::peers::postgrest;
 use crate::rounds::{Field, Key, Results};
 use crate::scenarios::Scenario;
 use crate::statistics::{median, range};
 
 /// The most that the server may have resident under load, in MiB.
 const MEMORY_MAX: f64 = 60.0;
-/// The least of pgbench's rate, at so many connections.
-const OF_PGBENCH: (f64, u16) = (0.8, 16);
+/// What rates are compared at.
+const OF_CONNECTIONS: u16 = 16;
+/// The least of somebody's rate. pgbench's is without NOTIFY.
+const RATES: [(&str, Scenario, f64); 4] = [
+    (PGBENCH, Scenario::Send, 0.8),
+    (PGBENCH, Scenario::Page, 0.8),
+    (postgrest::NAME, Scenario::Send, 2.0),
+    (postgrest::NAME, Scenario::Page, 5.0),
+];
+
+/// What the contenders are called.
+pub const PGBENCH: &str = "pgbench";
+pub const TABLETALK: &str = "tabletalk";
 
 /// An aim, and what was measured.
 pub struct Aim {
@@ -29,37 +41,39 @@ impl Aim {
     }
 }
 
-/// Prints what was measured.
+/// Prints what was measured; ratios are to the first contender.
 pub fn print(field: &Field<'_>, results: &Results) {
     for (number, off) in &results.dropped {
         println!("rotation {} is left out: its control was off by {:+.0} %", number + 1, off * 100.0);
     }
-    println!("medians of {} rotations; ratio: to pgbench's rate of the same rotation, and its range\n", results.rounds.len());
-    println!("  {:<6} {:>5}  {:<10} {:>9} {:>7} {:>15} {:>9} {:>9}", "", "conn.", "", "/s", "ratio", "", "p50 µs", "p99 µs");
+    let first = &field.contenders[0].name;
+    println!("medians of {} rotations; ratio: to {first}'s rate of the same rotation, and its range\n", results.rounds.len());
+    println!("  {:<6} {:>5}  {:<16} {:>9} {:>7} {:>15} {:>9} {:>9}", "", "conn.", "", "/s", "ratio", "", "p50 µs", "p99 µs");
     for &scenario in &field.arguments.scenarios {
         for &connections in &field.arguments.connections {
-            let pgbench = Key { scenario, connections, who: None };
-            println!("  {:<6} {connections:>5}  {:<10} {:>9.0}", scenario.name(), "pgbench", results.per_second(pgbench));
             for (who, contender) in field.contenders.iter().enumerate() {
-                let key = Key { who: Some(who), ..pgbench };
+                let key = Key { scenario, connections, who };
                 if results.of(key).is_empty() {
                     continue;
                 }
-                let ratios = results.ratios(key, pgbench);
+                let ratios = results.ratios(key, Key { who: 0, ..key });
                 let (low, high) = range(&ratios);
+                let compared = if who == 0 { String::new() } else { format!("{low:.2} – {high:.2}") };
                 println!(
-                    "  {:<6} {:>5}  {:<10} {:>9.0} {:>7.2} {:>15} {:>9.0} {:>9.0}",
-                    "",
-                    "",
-                    contender.running.name,
+                    "  {:<6} {:>5}  {:<16} {:>9.0} {:>7.2} {compared:>15} {:>9.0} {:>9.0}",
+                    scenario.name(),
+                    connections,
+                    contender.name,
                     results.per_second(key),
                     median(&ratios),
-                    format!("{low:.2} – {high:.2}"),
                     micros(results, key, |figures| figures.p50),
                     micros(results, key, |figures| figures.p99),
                 );
             }
         }
+    }
+    for (who, (peak, share)) in &results.memory {
+        println!("  {}: at most {peak:.0} MiB resident, {share:.0} of them its share", field.contenders[*who].name);
     }
     let failures = results.failures();
     println!("\n{}", if failures == 0 { "every answer was right".to_owned() } else { format!("{failures} ANSWERS WERE WRONG") });
@@ -76,19 +90,23 @@ pub fn print_aims(aims: &[Aim]) {
 /// The aims that these results say something about.
 pub fn aims(field: &Field<'_>, results: &Results) -> Vec<Aim> {
     let mut aims = Vec::new();
-    let (least, connections) = OF_PGBENCH;
-    for scenario in [Scenario::Send, Scenario::Page] {
-        let ours = Key { scenario, connections, who: Some(0) };
-        let ratios = results.ratios(ours, Key { who: None, ..ours });
+    let place = |name: &str| field.contenders.iter().position(|contender| contender.name == name);
+    let Some(ours) = place(TABLETALK) else { return aims };
+    let mut compare = |to: &str, scenario: Scenario, wanted: f64| {
+        let key = Key { scenario, connections: OF_CONNECTIONS, who: ours };
+        let ratios = place(to).map(|who| results.ratios(key, Key { who, ..key })).unwrap_or_default();
         if !ratios.is_empty() {
-            let what = format!("{} of pgbench without NOTIFY, {connections} connections", scenario.name());
-            aims.push(Aim { what, is: median(&ratios), wanted: least, at_most: false });
+            let what = format!("{}: times {to}'s rate, at {OF_CONNECTIONS} connections", scenario.name());
+            aims.push(Aim { what, is: median(&ratios), wanted, at_most: false });
         }
+    };
+    for (to, scenario, wanted) in RATES {
+        compare(to, scenario, wanted);
     }
-    if let Some((peak, share)) = results.memory {
+    if let Some((peak, _)) = results.memory.get(&ours) {
         let connections = field.arguments.connections.iter().max().copied().unwrap_or_default();
-        let what = format!("MiB resident at most ({share:.0} PSS), up to {connections} connections");
-        aims.push(Aim { what, is: peak, wanted: MEMORY_MAX, at_most: true });
+        let what = format!("MiB resident at most, with up to {connections} connections");
+        aims.push(Aim { what, is: *peak, wanted: MEMORY_MAX, at_most: true });
     }
     aims
 }

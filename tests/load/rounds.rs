@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,21 +23,46 @@ const CONTROL_TIME: Duration = Duration::from_secs(1);
 /// Connections of the control.
 const CONTROL_CONNECTIONS: usize = 16;
 
-/// What a measurement is of: which request, how many connections, and who answers.
+/// What a measurement is of: which request, how many connections, and who answers, by the place among the [`Contender`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     pub scenario: Scenario,
     pub connections: u16,
-    /// The place among the [`Contenders`]; none is pgbench.
-    pub who: Option<usize>,
+    pub who: usize,
 }
 
-/// A server, and what is asked of it.
+/// Who answers, and what they are asked.
 pub struct Contender {
-    pub running: Running,
-    pub questions: BTreeMap<Scenario, Arc<Questions>>,
+    pub name: String,
+    pub kind: Kind,
     /// With how many connections.
     pub connections: Vec<u16>,
+}
+
+/// How they are asked.
+pub enum Kind {
+    /// The database itself, by pgbench.
+    Pgbench(BTreeMap<Scenario, Script>),
+    /// A server, over HTTP.
+    Server(Rc<Running>, BTreeMap<Scenario, Arc<Questions>>),
+}
+
+impl Contender {
+    /// The server that answers, unless the database itself does.
+    pub fn running(&self) -> Option<&Running> {
+        match &self.kind {
+            Kind::Server(running, _) => Some(running),
+            Kind::Pgbench(_) => None,
+        }
+    }
+
+    fn takes(&self, scenario: Scenario, connections: u16) -> bool {
+        let is_asked = match &self.kind {
+            Kind::Pgbench(scripts) => scripts.contains_key(&scenario),
+            Kind::Server(_, questions) => questions.contains_key(&scenario),
+        };
+        is_asked && self.connections.contains(&connections)
+    }
 }
 
 /// Everything that takes part.
@@ -44,11 +70,10 @@ pub struct Field<'a> {
     pub arguments: &'a Arguments,
     pub cluster: &'a Cluster,
     pub pgbench: Option<PathBuf>,
-    pub scripts: BTreeMap<Scenario, Script>,
-    pub control: Script,
+    pub control: Option<Script>,
     pub contenders: Vec<Contender>,
-    /// For what is done between the rotations.
-    pub superuser: Client,
+    /// For what is done between the rotations, in each database.
+    pub superusers: Vec<Client>,
 }
 
 /// What was measured, rotation by rotation.
@@ -57,8 +82,8 @@ pub struct Results {
     pub rounds: Vec<BTreeMap<Key, Figures>>,
     /// Those that were left out: which, and by how much their control was off.
     pub dropped: Vec<(usize, f64)>,
-    /// The most memory the first contender had resident, and its share of it under the most connections; in MiB.
-    pub memory: Option<(f64, f64)>,
+    /// The most memory that each server had resident, and its proportional share of it while it was loaded; in MiB.
+    pub memory: BTreeMap<usize, (f64, f64)>,
 }
 
 impl Field<'_> {
@@ -66,65 +91,69 @@ impl Field<'_> {
     pub async fn run(&self, random: &mut Random) -> anyhow::Result<Results> {
         let mut results = Results::default();
         let mut controls = Vec::new();
-        for contender in &self.contenders {
-            contender.running.let_run(false)?;
-        }
-        for round in 1..=self.arguments.rounds {
-            // what autovacuum and checkpoints would do, and the full page images that follow a checkpoint, outside of what counts
-            self.superuser.batch_execute("vacuum (analyze)").await?;
-            self.superuser.batch_execute("checkpoint").await?;
-            if let (Some(program), Some(script)) = (&self.pgbench, self.scripts.get(&Scenario::Send)) {
-                script.run(program, self.cluster, CONTROL_CONNECTIONS, cell::WARM_UP).await?;
-            }
+        let rounds = self.arguments.rounds;
+        self.let_run(false)?;
+        for round in 1..=rounds {
+            self.settle().await?;
             let mut keys = self.keys();
             random.shuffle(&mut keys);
             let mut figures = BTreeMap::new();
             for key in keys {
                 let measured = self.measure(key, random).await?;
                 if let Some(failure) = &measured.failure {
-                    eprintln!("  {key:?}: {} wrong answers, such as {failure}", measured.failures);
+                    eprintln!("  {}: {} wrong answers, such as {failure}", self.contenders[key.who].name, measured.failures);
                 }
-                if key.who == Some(0) && Some(key.connections) == self.arguments.connections.iter().max().copied() {
-                    let (peak, share) = self.contenders[0].running.memory()?;
-                    results.memory = Some(results.memory.map_or((peak, share), |(p, s)| (peak.max(p), share.max(s))));
+                if let Some(running) = self.contenders[key.who].running() {
+                    let (peak, share) = running.memory()?;
+                    let most = results.memory.entry(key.who).or_default();
+                    *most = (most.0.max(peak), most.1.max(share));
                 }
                 figures.insert(key, measured);
             }
-            controls.push(match &self.pgbench {
-                Some(program) => self.control.run(program, self.cluster, CONTROL_CONNECTIONS, CONTROL_TIME).await?,
-                None => 1.0,
-            });
-            eprintln!(
-                "  rotation {round} of {}: control {:.0}/s",
-                self.arguments.rounds,
-                controls.last().copied().unwrap_or_default()
-            );
             results.rounds.push(figures);
+            controls.push(self.control().await?);
+            eprintln!("  rotation {round} of {rounds}: control {:.0}/s", controls.last().copied().unwrap_or_default());
         }
+        self.let_run(true)?;
         let usual = median(&controls);
         let off: Vec<f64> = controls.iter().map(|control| control / usual - 1.0).collect();
         results.dropped = off.iter().copied().enumerate().filter(|(_, off)| off.abs() > CONTROL_OFF).collect();
-        let mut number = 0;
-        results.rounds.retain(|_| {
-            number += 1;
-            off[number - 1].abs() <= CONTROL_OFF
-        });
-        for contender in &self.contenders {
-            contender.running.let_run(true)?;
-        }
+        let mut off = off.into_iter();
+        results.rounds.retain(|_| off.next().is_some_and(|off| off.abs() <= CONTROL_OFF));
         Ok(results)
+    }
+
+    /// What autovacuum and checkpoints would do, and the full page images that follow a checkpoint, outside of what counts.
+    async fn settle(&self) -> anyhow::Result<()> {
+        for superuser in &self.superusers {
+            superuser.batch_execute("vacuum (analyze)").await?;
+            superuser.batch_execute("checkpoint").await?;
+        }
+        for contender in &self.contenders {
+            if let (Kind::Pgbench(scripts), Some(program)) = (&contender.kind, &self.pgbench)
+                && let Some(script) = scripts.get(&Scenario::Send)
+            {
+                script.run(program, self.cluster, CONTROL_CONNECTIONS, CONTROL_TIME).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How fast the machine is just now.
+    async fn control(&self) -> anyhow::Result<f64> {
+        match (&self.pgbench, &self.control) {
+            (Some(program), Some(script)) => script.run(program, self.cluster, CONTROL_CONNECTIONS, CONTROL_TIME).await,
+            _ => Ok(1.0),
+        }
     }
 
     fn keys(&self) -> Vec<Key> {
         let mut keys = Vec::new();
-        for &scenario in &self.arguments.scenarios {
-            for &connections in &self.arguments.connections {
-                if self.pgbench.is_some() {
-                    keys.push(Key { scenario, connections, who: None });
-                }
-                for (number, contender) in self.contenders.iter().enumerate() {
-                    if contender.questions.contains_key(&scenario) && contender.connections.contains(&connections) {
-                        keys.push(Key { scenario, connections, who: Some(number) });
+        for (who, contender) in self.contenders.iter().enumerate() {
+            for &scenario in &self.arguments.scenarios {
+                for &connections in &self.arguments.connections {
+                    if contender.takes(scenario, connections) {
+                        keys.push(Key { scenario, connections, who });
                     }
                 }
             }
@@ -132,21 +161,26 @@ impl Field<'_> {
         keys
     }
 
+    /// Only one of the servers is ever at work.
+    fn let_run(&self, run: bool) -> anyhow::Result<()> {
+        self.contenders.iter().filter_map(Contender::running).try_for_each(|running| running.let_run(run))
+    }
+
     async fn measure(&self, key: Key, random: &mut Random) -> anyhow::Result<Figures> {
         let (connections, time) = (usize::from(key.connections), self.arguments.time());
-        let Some(who) = key.who else {
-            let program = self.pgbench.as_ref().expect("invariant: without it there is no such key");
-            let per_second = self.scripts[&key.scenario].run(program, self.cluster, connections, time).await?;
-            let none = Duration::ZERO;
-            return Ok(Figures { per_second, p50: none, p99: none, failures: 0, failure: None });
-        };
-        let contender = &self.contenders[who];
-        contender.running.let_run(true)?;
-        let seed = random.below(usize::MAX) as u64;
-        let figures =
-            cell::measure(contender.running.address, &contender.questions[&key.scenario], connections, time, seed).await;
-        contender.running.let_run(false)?;
-        figures
+        match &self.contenders[key.who].kind {
+            Kind::Pgbench(scripts) => {
+                let program = self.pgbench.as_ref().expect("invariant: without it nobody is asked by it");
+                Ok(Figures::of_rate(scripts[&key.scenario].run(program, self.cluster, connections, time).await?))
+            }
+            Kind::Server(running, questions) => {
+                running.let_run(true)?;
+                let seed = random.below(usize::MAX) as u64;
+                let figures = cell::measure(running.address, &questions[&key.scenario], connections, time, seed).await;
+                running.let_run(false)?;
+                figures
+            }
+        }
     }
 }
 

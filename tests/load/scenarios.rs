@@ -22,7 +22,7 @@ const CHATS: &str = "00000000-0000-4000-9000-";
 /// What the ids of pgbench's messages begin with.
 const MESSAGES: &str = "01990000-0000-7000-8000-";
 /// Rows on a page.
-const PAGE: usize = 50;
+pub const PAGE: usize = 50;
 
 /// One kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
@@ -122,39 +122,32 @@ impl Scenario {
     pub async fn questions(self, world: &World, server: &Running) -> anyhow::Result<Arc<Questions>> {
         let size = &world.size;
         let mut requests = Vec::new();
-        match self {
-            Self::Send | Self::Page => {
-                for (number, place) in world.places().enumerate() {
-                    requests.push(self.request_at(world, place, number)?);
-                }
-            }
+        Ok(Arc::new(match self {
+            Self::Send | Self::Page => self.of_messages(world)?,
             Self::List => {
                 for user in size.people + EACH + 1..=size.people + 2 * EACH {
                     requests.push(get("/chats", world.token(user)?, String::new()));
                 }
+                Questions { requests, status: 200, least: PAGE * 300, is_right: is_list }
             }
             Self::Sync => {
                 for user in size.people + 1..=size.people + EACH {
                     let path = format!("/sync?since={}", position(server, world.token(user)?).await?);
                     requests.push(get(&path, world.token(user)?, String::new()));
                 }
+                Questions { requests, status: 200, least: 50, is_right: is_no_news }
             }
-        }
-        let (status, least, is_right): (u16, usize, fn(&Value, &Request) -> bool) = match self {
-            Self::Send => (201, 250, |answer, request| {
-                answer["chatId"] == request.chat && answer["text"] == request.text && answer["seq"].as_i64() > Some(1)
-            }),
-            Self::Page => (200, PAGE * 300, is_page),
-            Self::List => (200, PAGE * 300, |answer, _| {
-                let chats = answer["data"].as_array().map(Vec::as_slice).unwrap_or_default();
-                chats.len() == PAGE && chats.is_sorted_by(|a, b| a["lastMessageAt"].as_str() >= b["lastMessageAt"].as_str())
-            }),
-            Self::Sync => (200, 50, |answer, _| {
-                let none = |field: &str| answer[field].as_array().is_some_and(Vec::is_empty);
-                none("data") && none("entered") && none("left") && answer["more"] == false && answer["position"].is_string()
-            }),
-        };
-        Ok(Arc::new(Questions { requests, status, least, is_right }))
+        }))
+    }
+
+    /// Those of messages, at all the world's places.
+    pub fn of_messages(self, world: &World) -> anyhow::Result<Questions> {
+        let requests = world.places().enumerate().map(|(number, place)| self.request_at(world, place, number));
+        let requests = requests.collect::<anyhow::Result<_>>()?;
+        Ok(match self {
+            Self::Send => Questions { requests, status: 201, least: 250, is_right: is_sent },
+            _ => Questions { requests, status: 200, least: PAGE * 300, is_right: is_page },
+        })
     }
 
     /// A message to a chat, or its newest page.
@@ -206,6 +199,20 @@ impl Scenario {
         }
         Script::of(cluster, size.database, self.name(), &transactions, &set, &varying).await
     }
+}
+
+fn is_sent(answer: &Value, request: &Request) -> bool {
+    answer["chatId"] == request.chat && answer["text"] == request.text && answer["seq"].as_i64() > Some(1)
+}
+
+fn is_list(answer: &Value, _: &Request) -> bool {
+    let chats = answer["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    chats.len() == PAGE && chats.is_sorted_by(|a, b| a["lastMessageAt"].as_str() >= b["lastMessageAt"].as_str())
+}
+
+fn is_no_news(answer: &Value, _: &Request) -> bool {
+    let none = |field: &str| answer[field].as_array().is_some_and(Vec::is_empty);
+    none("data") && none("entered") && none("left") && answer["more"] == false && answer["position"].is_string()
 }
 
 /// Whether it is the newest page of its chat.

@@ -12,7 +12,6 @@ use crate::keeper::{self, KEEP, Kept};
 
 /// A running process that answers requests.
 pub struct Running {
-    pub name: &'static str,
     pub address: SocketAddr,
     pub pid: i32,
     _kept: Kept,
@@ -46,12 +45,12 @@ impl Running {
         let mut kept = Kept::start(&command, &log)?;
         let pid = kept.said("pid: ")?.parse()?;
         let address = kept.said("serves on http://").with_context(|| format!("the server: see {}", log.display()))?;
-        Ok(Self { name: "tabletalk", address: address.parse()?, pid, _kept: kept })
+        Ok(Self { address: address.parse()?, pid, _kept: kept })
     }
 
     /// A peer that listens where it was told to.
-    pub fn peer(name: &'static str, address: SocketAddr, pid: i32, kept: Kept) -> Self {
-        Self { name, address, pid, _kept: kept }
+    pub fn peer(address: SocketAddr, pid: i32, kept: Kept) -> Self {
+        Self { address, pid, _kept: kept }
     }
 
     /// Stops it where it is, or lets it go on: only one of them may be at work.
