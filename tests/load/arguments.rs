@@ -18,9 +18,9 @@ pub struct Arguments {
     /// Which requests
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Scenario::ALL)]
     pub scenarios: Vec<Scenario>,
-    /// Connections at once
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64], value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub connections: Vec<u16>,
+    /// Connections at once [default: 1,16,64; 16 where something is compared]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=64))]
+    connections: Vec<u16>,
     /// Who else is measured, with the requests about messages
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Peer::Postgrest, Peer::Node])]
     pub peers: Vec<Peer>,
@@ -61,11 +61,22 @@ pub struct Arguments {
 pub enum Part {
     /// 200,000 messages in 2,000 chats
     Small,
+    /// 10,000,000 messages in 100,000 chats, beside the small data; takes minutes to make
+    Large,
+    /// The deepest page of a chat of a million messages, beside its first
+    Deep,
+    /// One busy chat while another session holds a snapshot for a minute
+    Hot,
     /// Where the time goes on that data: processor time, functions of the database and of the programs
     Profile,
 }
 
 impl Arguments {
+    /// Connections at once.
+    pub fn connections(&self, usually: &[u16]) -> Vec<u16> {
+        if self.connections.is_empty() { usually.to_vec() } else { self.connections.clone() }
+    }
+
     /// Who else takes part.
     pub fn peers(&self) -> &[Peer] {
         if self.no_peers { &[] } else { &self.peers }

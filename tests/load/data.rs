@@ -38,6 +38,9 @@ pub const SMALL: Size = Size { database: "small", people: 1_000, lively: 800, me
 pub const LARGE: Size =
     Size { database: "large", people: 50_000, lively: 98_799, messages_each: 90, long: 1_000_000, requests: 16_384 };
 
+/// The small data with a chat of a million messages.
+pub const LONG: Size = Size { database: "long", long: 1_000_000, ..SMALL };
+
 impl Size {
     /// The number of the chat that has many messages, or would have.
     pub const fn long_chat(&self) -> u64 {

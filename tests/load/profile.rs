@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use crate::arguments::Arguments;
 use crate::cell;
 use crate::cluster::{Cluster, search_path};
-use crate::data::Size;
+use crate::data::SMALL;
 use crate::scenarios::{Scenario, World};
 use crate::server::Running;
 
@@ -25,7 +25,10 @@ const LINES: usize = 25;
 const PERF_RATE: &str = "997";
 
 /// Prints it for each scenario.
-pub async fn print(arguments: &Arguments, cluster: &Cluster, size: Size) -> anyhow::Result<()> {
+pub async fn print(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<()> {
+    let size = SMALL;
+    println!("\n== profile: {}", size.words());
+    size.make(cluster).await?;
     let superuser = cluster.superuser(size.database).await?;
     let perf = std::env::split_paths(&search_path().unwrap_or_default()).any(|folder| folder.join("perf").is_file());
     if !perf {

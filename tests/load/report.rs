@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::parts::COMPARED_AT;
 use crate::peers::postgrest;
 use crate::rounds::{Field, Key, Results};
 use crate::scenarios::Scenario;
@@ -9,8 +10,6 @@ use crate::statistics::{median, range};
 
 /// The most that the server may have resident under load, in MiB.
 const MEMORY_MAX: f64 = 60.0;
-/// What rates are compared at.
-const OF_CONNECTIONS: u16 = 16;
 /// The least of somebody's rate. pgbench's is without NOTIFY.
 const RATES: [(&str, Scenario, f64); 4] = [
     (PGBENCH, Scenario::Send, 0.8),
@@ -49,8 +48,8 @@ pub fn print(field: &Field<'_>, results: &Results) {
     let first = &field.contenders[0].name;
     println!("medians of {} rotations; ratio: to {first}'s rate of the same rotation, and its range\n", results.rounds.len());
     println!("  {:<6} {:>5}  {:<16} {:>9} {:>7} {:>15} {:>9} {:>9}", "", "conn.", "", "/s", "ratio", "", "p50 µs", "p99 µs");
-    for &scenario in &field.arguments.scenarios {
-        for &connections in &field.arguments.connections {
+    for &scenario in &field.scenarios {
+        for &connections in &field.connections {
             for (who, contender) in field.contenders.iter().enumerate() {
                 let key = Key { scenario, connections, who };
                 if results.of(key).is_empty() {
@@ -93,10 +92,10 @@ pub fn aims(field: &Field<'_>, results: &Results) -> Vec<Aim> {
     let place = |name: &str| field.contenders.iter().position(|contender| contender.name == name);
     let Some(ours) = place(TABLETALK) else { return aims };
     let mut compare = |to: &str, scenario: Scenario, wanted: f64| {
-        let key = Key { scenario, connections: OF_CONNECTIONS, who: ours };
+        let key = Key { scenario, connections: COMPARED_AT, who: ours };
         let ratios = place(to).map(|who| results.ratios(key, Key { who, ..key })).unwrap_or_default();
         if !ratios.is_empty() {
-            let what = format!("{}: times {to}'s rate, at {OF_CONNECTIONS} connections", scenario.name());
+            let what = format!("{}: times {to}'s rate, at {COMPARED_AT} connections", scenario.name());
             aims.push(Aim { what, is: median(&ratios), wanted, at_most: false });
         }
     };
@@ -104,7 +103,7 @@ pub fn aims(field: &Field<'_>, results: &Results) -> Vec<Aim> {
         compare(to, scenario, wanted);
     }
     if let Some((peak, _)) = results.memory.get(&ours) {
-        let connections = field.arguments.connections.iter().max().copied().unwrap_or_default();
+        let connections = field.connections.iter().max().copied().unwrap_or_default();
         let what = format!("MiB resident at most, with up to {connections} connections");
         aims.push(Aim { what, is: *peak, wanted: MEMORY_MAX, at_most: true });
     }

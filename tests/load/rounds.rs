@@ -70,7 +70,9 @@ pub struct Field<'a> {
     pub arguments: &'a Arguments,
     pub cluster: &'a Cluster,
     pub pgbench: Option<PathBuf>,
-    pub control: Option<Script>,
+    pub control: Script,
+    pub scenarios: Vec<Scenario>,
+    pub connections: Vec<u16>,
     pub contenders: Vec<Contender>,
     /// For what is done between the rotations, in each database.
     pub superusers: Vec<Client>,
@@ -141,17 +143,17 @@ impl Field<'_> {
 
     /// How fast the machine is just now.
     async fn control(&self) -> anyhow::Result<f64> {
-        match (&self.pgbench, &self.control) {
-            (Some(program), Some(script)) => script.run(program, self.cluster, CONTROL_CONNECTIONS, CONTROL_TIME).await,
-            _ => Ok(1.0),
+        match &self.pgbench {
+            Some(program) => self.control.run(program, self.cluster, CONTROL_CONNECTIONS, CONTROL_TIME).await,
+            None => Ok(1.0),
         }
     }
 
     fn keys(&self) -> Vec<Key> {
         let mut keys = Vec::new();
         for (who, contender) in self.contenders.iter().enumerate() {
-            for &scenario in &self.arguments.scenarios {
-                for &connections in &self.arguments.connections {
+            for &scenario in &self.scenarios {
+                for &connections in &self.connections {
                     if contender.takes(scenario, connections) {
                         keys.push(Key { scenario, connections, who });
                     }

@@ -128,7 +128,7 @@ impl Scenario {
                 for user in size.people + EACH + 1..=size.people + 2 * EACH {
                     requests.push(get("/chats", world.token(user)?, String::new()));
                 }
-                Questions { requests, status: 200, least: PAGE * 300, is_right: is_list }
+                Questions { requests, status: 200, least: PAGE * 200, is_right: is_list }
             }
             Self::Sync => {
                 for user in size.people + 1..=size.people + EACH {
@@ -145,22 +145,28 @@ impl Scenario {
         let requests = world.places().enumerate().map(|(number, place)| self.request_at(world, place, number));
         let requests = requests.collect::<anyhow::Result<_>>()?;
         Ok(match self {
-            Self::Send => Questions { requests, status: 201, least: 250, is_right: is_sent },
-            _ => Questions { requests, status: 200, least: PAGE * 300, is_right: is_page },
+            Self::Send => Questions { requests, status: 201, least: 200, is_right: is_sent },
+            _ => Questions { requests, status: 200, least: PAGE * 200, is_right: is_page },
         })
     }
 
     /// A message to a chat, or its newest page.
     pub fn request_at(self, world: &World, place: Place, number: usize) -> anyhow::Result<Request> {
+        if self == Self::Page {
+            return Self::page_at(world, place, "");
+        }
         let chat = chat_id(place.chat).to_string();
         let path = format!("/chats/{chat}/messages");
         let token = world.token(place.user)?;
-        if self == Self::Page {
-            return Ok(get(&path, token, chat));
-        }
         let text = words(number);
         let body = json!({ "text": text }).to_string();
         Ok(Request { bytes: render("POST", &path, token, "", &body), chat, text })
+    }
+
+    /// A page of a chat.
+    pub fn page_at(world: &World, place: Place, query: &str) -> anyhow::Result<Request> {
+        let chat = chat_id(place.chat).to_string();
+        Ok(get(&format!("/chats/{chat}/messages{query}"), world.token(place.user)?, chat))
     }
 
     /// The same for pgbench: what the server sends for one request, with what varies in it made variable.

@@ -57,8 +57,8 @@ pub async fn contender(cluster: &Cluster, world: &World, pool: u16, connections:
         sends.push(Request { bytes, chat, text });
     }
     let questions = BTreeMap::from([
-        (Scenario::Send, Arc::new(Questions { requests: sends, status: 201, least: 250, is_right: is_sent })),
-        (Scenario::Page, Arc::new(Questions { requests: pages, status: 200, least: PAGE * 250, is_right: is_page })),
+        (Scenario::Send, Arc::new(Questions { requests: sends, status: 201, least: 200, is_right: is_sent })),
+        (Scenario::Page, Arc::new(Questions { requests: pages, status: 200, least: PAGE * 200, is_right: is_page })),
     ]);
     Ok(Contender { name: NAME.to_owned(), kind: Kind::Server(Rc::new(running), questions), connections: connections.to_vec() })
 }
