@@ -18,7 +18,7 @@ pub const SETTINGS: [(&str, &str); 5] = [
     ("max_connections", "200"),
     ("autovacuum", "off"),
     ("checkpoint_timeout", "1h"),
-    ("max_wal_size", "8GB"),
+    ("max_wal_size", "2GB"),
     ("log_checkpoints", "off"),
 ];
 /// The comment of a database that has all its data.

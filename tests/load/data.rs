@@ -36,7 +36,7 @@ pub struct Size {
 
 pub const SMALL: Size = Size { database: "small", people: 1_000, lively: 800, messages_each: 100, long: 0, requests: 4_096 };
 pub const LARGE: Size =
-    Size { database: "large", people: 50_000, lively: 98_799, messages_each: 90, long: 1_000_000, requests: 16_384 };
+    Size { database: "large", people: 50_000, lively: 98_799, messages_each: 90, long: 1_000_090, requests: 16_384 };
 
 /// The small data with a chat of a million messages.
 pub const LONG: Size = Size { database: "long", long: 1_000_000, ..SMALL };

@@ -20,6 +20,8 @@ use crate::statistics::{Random, median};
 const CONTROL_OFF: f64 = 0.15;
 /// How long the control counts.
 const CONTROL_TIME: Duration = Duration::from_secs(1);
+/// How long messages are sent before the first rotation.
+const SETTLE_TIME: Duration = Duration::from_secs(8);
 /// Connections of the control.
 const CONTROL_CONNECTIONS: usize = 16;
 
@@ -96,7 +98,7 @@ impl Field<'_> {
         let rounds = self.arguments.rounds;
         self.let_run(false)?;
         for round in 1..=rounds {
-            self.settle().await?;
+            self.settle(round == 1).await?;
             let mut keys = self.keys();
             random.shuffle(&mut keys);
             let mut figures = BTreeMap::new();
@@ -125,17 +127,23 @@ impl Field<'_> {
         Ok(results)
     }
 
-    /// What autovacuum and checkpoints would do, and the full page images that follow a checkpoint, outside of what counts.
-    async fn settle(&self) -> anyhow::Result<()> {
+    /// What autovacuum would do, outside of what counts. Before the first rotation also a checkpoint, and the full page images that follow
+    /// one: there is none later.
+    async fn settle(&self, is_first: bool) -> anyhow::Result<()> {
         for superuser in &self.superusers {
             superuser.batch_execute("vacuum (analyze)").await?;
+        }
+        if !is_first {
+            return Ok(());
+        }
+        for superuser in &self.superusers {
             superuser.batch_execute("checkpoint").await?;
         }
         for contender in &self.contenders {
             if let (Kind::Pgbench(scripts), Some(program)) = (&contender.kind, &self.pgbench)
                 && let Some(script) = scripts.get(&Scenario::Send)
             {
-                script.run(program, self.cluster, CONTROL_CONNECTIONS, CONTROL_TIME).await?;
+                script.run(program, self.cluster, CONTROL_CONNECTIONS, SETTLE_TIME).await?;
             }
         }
         Ok(())
