@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::ensure;
+use nix::sys::statvfs::statvfs;
 use tabletalk::auth::{NewToken, mint};
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -13,6 +14,10 @@ use crate::cluster::Cluster;
 pub const SECRET: &str = "a secret of the benchmark, long enough for HS256";
 /// How long they are valid, in hours.
 const TOKEN_HOURS: i64 = 24;
+/// What a message takes on the disk, with its indexes and its share of everything else; in bytes, on the safe side.
+const MESSAGE_BYTES: u64 = 700;
+/// What the log of the cluster takes, in bytes.
+const WAL_BYTES: u64 = 2 << 30;
 /// Connections that load at once.
 const LOADERS: u64 = 2;
 /// The chats that stay as they are.
@@ -70,6 +75,9 @@ impl Size {
         if !cluster.make_database(self.database).await? {
             return Ok(());
         }
+        let free = statvfs(cluster.folder())?;
+        let free = free.blocks_available() as u64 * free.fragment_size() as u64;
+        ensure!(free >= WAL_BYTES + self.messages() * MESSAGE_BYTES, "too little room on the disk: {} MiB are free", free >> 20);
         let begun = Instant::now();
         let first = self.connect(cluster).await?;
         first.batch_execute(include_str!("loader.sql")).await?;
