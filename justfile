@@ -24,6 +24,10 @@ majors *which:
 clients:
     TABLETALK_TEST_CLIENTS=1 cargo test --test it -- --nocapture clients::a_client fuzz::
 
+# measure a release server beside pgbench and others (ten minutes): just bench --help
+bench *arguments:
+    cargo bench --bench load -- {{arguments}}
+
 # format and lint
 lint:
     cargo fmt

@@ -20,6 +20,7 @@ mod fuzz;
 mod guards;
 mod house;
 mod import;
+mod load;
 mod messages;
 mod migrate;
 mod pages;

@@ -23,6 +23,7 @@ mod profile;
 mod report;
 mod rounds;
 mod scenarios;
+mod sent;
 mod server;
 mod statistics;
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
 
-use crate::capture::Sent;
 use crate::cell::WARM_UP;
 use crate::cluster::{Cluster, search_path};
+use crate::sent::Sent;
 use crate::statistics::median;
 
 /// A script for pgbench.
