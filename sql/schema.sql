@@ -56,6 +56,7 @@ create table chat.settings (
   anon_reads_public_rooms boolean not null default false,  -- Whether people without an account read public rooms.
   keep_messages integer,  -- How many messages public rooms keep, the newest; null: all.
   keep_deleted interval,  -- How long deleted messages are kept; null: for ever.
+  life integer not null default 1,  -- Raised by the DBA where history went back and Postgres can't tell, as after the restore of a disk: clients then list everything anew.
   constraint settings_pkey primary key (only_row),
   constraint settings_are_one_row check (only_row),  -- settings.1: everyone reads the settings; the DBA sets them
   constraint settings_direct_is_known check (direct = any (array['friends', 'anyone'])),  -- settings.1: everyone reads the settings; the DBA sets them
@@ -65,6 +66,7 @@ create table chat.settings (
   constraint settings_keep_deleted_is_a_while  -- settings.1: everyone reads the settings; the DBA sets them
     check (keep_deleted >= '00:00:00'::interval and keep_deleted <= '100 years'::interval),
   constraint settings_keep_messages_is_positive check (keep_messages >= 1),  -- settings.1: everyone reads the settings; the DBA sets them
+  constraint settings_life_is_positive check (life > 0),  -- settings.1: everyone reads the settings; the DBA sets them
   constraint settings_public_rooms_is_known check (public_rooms = any (array['admins', 'everyone'])),  -- settings.1: everyone reads the settings; the DBA sets them
   constraint settings_text_max_is_positive check (text_max >= 1 and text_max <= 65536)  -- settings.1: everyone reads the settings; the DBA sets them
 );
@@ -1118,7 +1120,7 @@ create view chat_private.doors (
   door text,
   rule text
 )
-as …645dd1aeaca8;
+as …e0e504b2d5c0;
 
 -- chat_private.holders --------------------------------------------------------------------------------------
 -- For each role, command and table: the policy that holds it, or who has none the policy of others, and the rule that it cites. For each role and door: its rule.
@@ -1591,7 +1593,7 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …d00980cb2e3d;
+as …5288366360cf;
 
 -- users.10: a slice of someone's erasure.
 create function chat_private.erase(_user uuid) returns boolean
@@ -2333,7 +2335,7 @@ create function chat_private.strike_from_audit(_chat uuid, _ids uuid[], _most in
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …ee3a6b38f5ce;
+as …75c8799aa6ea;
 
 -- audit.4: strikes the words of a line.
 create function chat_private.strike_line(_at timestamp with time zone, _id uuid) returns void

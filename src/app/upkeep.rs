@@ -71,7 +71,9 @@ pub async fn keep_up(db: Db, figures: Figures, pace: Duration, stop: Cancellatio
 /// A pass, or as much of it as nobody else does.
 async fn pass(db: &Db, figures: &Figures) -> Result<(), DbError> {
     // first, and whatever becomes of the rest: a month begins on its own
-    db.write_as_server(MAKE_AUDIT_MONTHS).await.map(drop).unwrap_or_else(|error| tell(&error));
+    if let Err(error) = db.write_as_server(MAKE_AUDIT_MONTHS).await {
+        tell(&error);
+    }
     let mut done = Done::default();
     for _ in 0..SLICES_MAX {
         let removed = done.removed;
