@@ -8,7 +8,7 @@ use tabletalk::config::Cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match cli::run(Cli::parse()).await {
+    match Box::pin(cli::run(Cli::parse())).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("tabletalk: {error:#}");
