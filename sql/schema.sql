@@ -1746,7 +1746,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …9c766cd27e4e;
+as …61cf562f633d;
 
 -- Whether a text has all that is looked for and nothing that is left out.
 create function chat_private.has_terms(_text text, _wanted text[], _unwanted text[]) returns boolean

@@ -309,8 +309,10 @@ begin
   if tg_op = 'INSERT' then
     perform chat_private.introduce_me();
     perform chat_private.hold_people(array[new.requester_id, new.addressee_id]);
+    -- A row that is there is a lock itself, and is had by now: who blocks deletes it, and waits for it. The pair's after it would be the
+    -- other way round than theirs.
+    perform chat_private.hold_pair(new.requester_id, new.addressee_id);
   end if;
-  perform chat_private.hold_pair(new.requester_id, new.addressee_id);
   if exists (select from chat_private.my_blocks b where b.user_id in (new.requester_id, new.addressee_id)) then
     perform chat_private.refuse('friendships_pass_no_block');
   end if;

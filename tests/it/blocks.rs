@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Answer, Person, TestServer, each, fields};
+use crate::support::{Answer, Person, TestServer, each, eventually, fields};
 
 async fn block(blocker: &Person, other: &Person) -> Answer {
     blocker.ask(reqwest::Method::PUT, &format!("/blocks/{}", other.id), None).await
@@ -74,4 +74,25 @@ async fn the_list_walks_both_ways() {
         assert_eq!(each(&alice.walks("/blocks", limit).await, "userId"), ids);
         assert_eq!(each(&alice.walks_back("/blocks", limit).await, "userId"), ids);
     }
+}
+
+#[tokio::test]
+async fn who_accepts_and_who_blocks_in_the_same_moment_wait_for_each_other_in_one_order() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    alice.put(&format!("/friends/{}", bob.id), json!({})).await.expect_status(201);
+    let accepting = server.database.db_as(bob.id).await;
+    accepting.batch_execute("begin; select from chat.friendships for update").await.expect("his request");
+    let blocking = server.database.db_as(alice.id).await;
+    let watcher = server.database.cluster.db_superuser(&server.database.name).await;
+    let block = "insert into chat.blocks (blocked_id) values ($1)";
+    let blocked = tokio::spawn(async move { blocking.execute(block, &[&bob.id]).await });
+    let waits =
+        "select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())
+                 union all select from pg_stat_activity where datname = current_database() and wait_event = 'transactionid'";
+    eventually("the block waits for the request", async || !watcher.query(waits, &[]).await.expect(waits).is_empty()).await;
+    let accepted = accepting.batch_execute("update chat.friendships set accepted_at = now(); commit").await;
+    accepted.expect("nobody is the victim of a deadlock");
+    assert_eq!(blocked.await.expect("a task").expect("nor here"), 1);
+    assert!(alice.get("/friends").await.expect_status(200).data().is_empty(), "blocks.4: whoever comes last");
 }
