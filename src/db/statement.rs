@@ -13,16 +13,16 @@ use tokio_postgres::{Client, Error, Row, SimpleQueryMessage};
 
 use super::{BEGIN_READ_ONLY, COMMIT, DbError};
 
-/// The types of a statement's parameters, by its text.
-type Types = HashMap<&'static str, Arc<[Type]>>;
+/// The types of the parameters of statements: as many entries as this program has statements.
+type Known = Mutex<HashMap<&'static str, Arc<[Type]>>>;
 
 /// How statements are made ready.
 #[derive(Clone)]
 pub enum Statements {
     /// Prepared on the connection, and kept there.
     OfConnection,
-    /// Sent whole each time. Kept are the types of their parameters: as many entries as this program has statements.
-    Unnamed(Arc<Mutex<Types>>),
+    /// Sent whole each time.
+    Unnamed(Arc<Known>),
 }
 
 /// A statement that is ready to be sent.

@@ -89,9 +89,9 @@ impl Told {
         Self { device: Device::from_scratch(person).await, head }
     }
 
-    /// Whether the server says, of all chats and of the one, that what was told before does not count any more; and that the device then has
-    /// what a new one would get.
-    async fn is_told_anew(mut self, person: &Person, chat: Uuid) {
+    /// Makes sure that the server says, of all chats and of the one, that what was told before does not count any more; and that the device
+    /// then has what a new one would get.
+    async fn must_be_told_anew(mut self, person: &Person, chat: Uuid) {
         let position = self.device.position.clone().expect("a position");
         let answer = person.get(&format!("/sync?since={position}")).await.expect_status(200);
         assert_eq!(answer.body["reset"], true, "{answer:?}");

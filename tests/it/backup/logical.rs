@@ -79,14 +79,14 @@ async fn what_is_dumped_and_restored_elsewhere_is_the_same_and_goes_on() {
         tools.shell(&in_its_file(&commands(begin, middle).1, name), &[("NEW", &own.url(user, "host"))]);
 
         let restored = own.db("postgres", "host").await;
-        assert_eq!(db_everything(&restored).await, before, "{}", name);
+        assert_eq!(db_everything(&restored).await, before, "{name}");
         for (page, expected) in db_pages(&restored).await.iter().zip(&pages) {
             let differs = page.iter().zip(expected).find(|(there, here)| there != here);
-            assert!(page == expected, "{}: {differs:?}", name);
+            assert!(page == expected, "{name}: {differs:?}");
         }
         let app = serves(&own.url("chat_api", "host"), &own.url("installer", "host")).await;
         let people = people.at(&app);
-        told.is_told_anew(&people.bob, people.group).await;
+        told.must_be_told_anew(&people.bob, people.group).await;
         // here their transactions lie in the future
         let future = "select count(*) from chat.messages m where m.xid > pg_snapshot_xmax(pg_current_snapshot())";
         let ahead = async || restored.query_one(future, &[]).await.expect(future).get::<_, i64>(0) > 0;
@@ -126,7 +126,7 @@ async fn what_is_restored_into_the_same_database_is_another_life_of_it() {
     let people = people.at(&app);
     // as far as before: what comes next has the number of what they know
     people.bob.says(people.group, "something else").await;
-    told.is_told_anew(&people.bob, people.group).await;
+    told.must_be_told_anew(&people.bob, people.group).await;
     life_goes_on(&people, &superuser).await;
     app.stop().await.expect("it stops");
     std::fs::remove_file(file("same")).expect("the dump");

@@ -62,7 +62,7 @@ async fn a_standby_that_takes_over_is_another_life_of_the_database() {
     let people = people.at(&app);
     let mut device = Device { person: people.bob.clone(), ..device };
     people.bob.says(people.group, "something else, by the number of what was lost").await;
-    told.is_told_anew(&people.bob, people.group).await;
+    told.must_be_told_anew(&people.bob, people.group).await;
     device.catch_up(200).await;
     assert_eq!(device.chats, Device::from_scratch(&people.bob).await.chats);
     life_goes_on(&people, &copy).await;
@@ -91,7 +91,7 @@ async fn a_copy_that_looks_the_same_gets_another_life_from_the_dba() {
     let app = serves(&copy.url("chat_api", "host"), &copy.url("installer", "host")).await;
     let people = people.at(&app);
     people.bob.says(people.group, "something else").await;
-    told.is_told_anew(&people.bob, people.group).await;
+    told.must_be_told_anew(&people.bob, people.group).await;
     life_goes_on(&people, &restored).await;
     app.stop().await.expect("it stops");
     copy.stop().await;

@@ -109,6 +109,11 @@ fn migrations() -> Vec<String> {
     names
 }
 
+/// As sha256sum writes it.
+fn sha256(bytes: &[u8]) -> String {
+    digest(&SHA256, bytes).as_ref().iter().fold(String::new(), |sum, byte| sum + &format!("{byte:02x}"))
+}
+
 /// What is not as it was frozen: `list` is sql/frozen.txt, `read` gives a file of sql/ by its name.
 fn broken(list: &str, names: &[String], read: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
     let frozen: Vec<(&str, &str)> =
@@ -118,8 +123,7 @@ fn broken(list: &str, names: &[String], read: impl Fn(&str) -> Option<Vec<u8>>) 
         match read(file) {
             None => wrong.push(format!("{file} is gone")),
             Some(bytes) => {
-                let now: String = digest(&SHA256, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-                if now != *sum {
+                if sha256(&bytes) != *sum {
                     wrong.push(format!("{file} was released and is edited: write a new migration"));
                 }
             }
@@ -141,9 +145,7 @@ fn what_was_released_is_never_edited() {
     assert_eq!(broken(&list, &migrations(), read), Vec::<String>::new());
 
     // as it will be
-    let sum = |name: &str| -> String {
-        digest(&SHA256, &read(name).expect(name)).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-    };
+    let sum = |name: &str| -> String { sha256(&read(name).expect(name)) };
     let first = format!("migrations/{}", migrations()[0]);
     let list = format!("# a comment\n{}  bootstrap.sql\n{}  {first}\n", sum("bootstrap.sql"), sum(&first));
     assert_eq!(broken(&list, &migrations(), read), Vec::<String>::new());

@@ -36,7 +36,7 @@ impl Pooler {
         let folder = std::env::temp_dir().join(format!("tabletalk-it-pooler-{}-{number}", std::process::id()));
         fs::create_dir(&folder).expect("a folder for the pooler");
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("open to everyone");
-        let users: String = LOGINS.iter().map(|login| format!("\"{login}\" \"\"\n")).collect();
+        let users = LOGINS.iter().fold(String::new(), |users, login| users + &format!("\"{login}\" \"\"\n"));
         fs::write(folder.join("users.txt"), users).expect("a file");
         let settings = format!(
             "[databases]\n* = host={socket}\n\
