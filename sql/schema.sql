@@ -125,7 +125,7 @@ using (id = (select chat.uid())
                   where f.user_id = users.id and (f.accepted_at is not null or f.asked_me))
        or exists (select from chat_private.my_companions c where c.user_id = users.id));
 
--- staff.2: the service role and auditors read everything; auditors write nothing
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.users for select
 to service_role, chat_auditor
 using (true);
@@ -189,7 +189,7 @@ create policy select_party on chat.friendships for select
 to authenticated
 using ((select chat.uid()) = requester_id or (select chat.uid()) = addressee_id);
 
--- staff.2: the service role and auditors read everything; auditors write nothing
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.friendships for select
 to service_role, chat_auditor
 using (true);
@@ -265,7 +265,7 @@ create policy select_blocker on chat.blocks for select
 to authenticated
 using (blocker_id = (select chat.uid()));
 
--- staff.2: the service role and auditors read everything; auditors write nothing
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.blocks for select
 to service_role, chat_auditor
 using (true);
@@ -370,7 +370,7 @@ using (deleted_at is null
             or exists (select from chat_private.my_open_rooms o
                        where o.chat_id = chats.id and chats.visibility = 'public')));
 
--- staff.2: the service role and auditors read everything; auditors write nothing
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.chats for select
 to service_role, chat_auditor
 using (true);
@@ -468,7 +468,7 @@ using (user_id = (select chat.uid())
        or exists (select from chat_private.my_open_rooms o
                   where o.chat_id = participants.chat_id and participants.rev > 0));
 
--- staff.2: the service role and auditors read everything; auditors write nothing
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.participants for select
 to service_role, chat_auditor
 using (true);
@@ -568,7 +568,7 @@ using (exists (select from chat_private.my_memberships m
        or exists (select from chat_private.my_open_rooms o
                   where o.chat_id = tombstones.chat_id and tombstones.rev > 0));
 
--- staff.2: the service role and auditors read everything; auditors write nothing
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.tombstones for select
 to service_role, chat_auditor
 using (true);
@@ -648,7 +648,7 @@ using (exists (select from chat_private.my_memberships m
        or exists (select from chat_private.my_open_rooms o
                   where o.chat_id = messages.chat_id and messages.deleted_at is null));
 
--- staff.2: the service role and auditors read everything; auditors write nothing
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.messages for select
 to service_role, chat_auditor
 using (true);
@@ -818,7 +818,7 @@ using (exists (select from chat.messages g
                       or exists (select from chat_private.my_memberships m
                                  where m.chat_id = message_edits.chat_id and m.role <> 'member'))));
 
--- staff.2: the service role and auditors read everything; auditors write nothing
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.message_edits for select
 to service_role, chat_auditor
 using (true);
@@ -845,7 +845,7 @@ create policy select_participant on chat.read_markers for select
 to authenticated
 using (exists (select from chat_private.my_memberships m where m.chat_id = read_markers.chat_id));
 
--- staff.2: the service role and auditors read everything; auditors write nothing
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.read_markers for select
 to service_role, chat_auditor
 using (true);
@@ -899,7 +899,7 @@ to anon, authenticated
 using (exists (select from chat.messages g
                where g.chat_id = reactions.chat_id and g.id = reactions.message_id));
 
--- staff.2: the service role and auditors read everything; auditors write nothing
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.reactions for select
 to service_role, chat_auditor
 using (true);

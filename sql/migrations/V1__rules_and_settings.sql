@@ -115,7 +115,7 @@ insert into chat.rules (number, name, status, sentence) values
   ('rules.1', 'rules_are_read_by_everyone', 403, 'everyone reads the rules; they change with the migrations alone'),
   ('settings.1', 'settings_are_read_by_everyone', 403, 'everyone reads the settings; the DBA sets them'),
   ('staff.1', 'service_writes', 403, 'the service role is the host application: it writes what the tables allow'),
-  ('staff.2', 'staff_reads', 403, 'the service role and auditors read everything; auditors write nothing');
+  ('staff.2', 'staff_reads', 403, 'the service role and auditors read everything, auditors alone the audit; auditors write nothing');
 
 alter table chat.rules enable row level security;
 create policy select_everyone on chat.rules for select

@@ -138,6 +138,11 @@ select 'transactions are READ COMMITTED by default',
        (select current_setting('default_transaction_isolation') where current_setting('default_transaction_isolation') <> 'read committed'),
        'the server says it anyway; PostgREST and psql do not, and their writes are refused: alter database … set default_transaction_isolation = ''read committed'''
 union all
+select 'the audit has a table for each month',
+       'warning',
+       chat_private.audit_gaps(),
+       'select chat_private.make_audit_months(), as chat_api or chat_owner: it moves the lines there; a server does so by itself'
+union all
 select 'what is committed is kept',
        'warning',
        (select string_agg(s.name || ' is off', ', ' order by s.name)

@@ -35,6 +35,7 @@ const BROKEN: &[Broken] = &[
     ),
     Broken("alter table chat.messages disable trigger _900_rev", "every trigger fires", "_900_rev on chat.messages", Then::Refuses),
     Broken("alter table chat.messages enable replica trigger _900_rev", "every trigger fires", "_900_rev on chat.messages", Then::Refuses),
+    Broken("alter table chat.users disable trigger _050_audit", "every trigger fires", "_050_audit on chat.users", Then::Refuses),
     Broken("alter table chat.blocks disable trigger all", "every trigger fires", "a foreign key on chat.blocks", Then::Refuses),
     Broken(
         "alter database DATABASE set session_replication_role = replica",
@@ -101,6 +102,19 @@ const BROKEN: &[Broken] = &[
         "alter database DATABASE set default_transaction_isolation = 'serializable'",
         "transactions are READ COMMITTED by default",
         "serializable",
+        Then::Warns,
+    ),
+    Broken(
+        "insert into chat.audit_log (at, operation, table_name, changed, way, role, login, has_words)
+         values ('2001-01-01Z', 'update', 'settings', '{}', 'sql', 'x', 'x', false)",
+        "the audit has a table for each month",
+        "lines for whose month there is no table",
+        Then::Warns,
+    ),
+    Broken(
+        "do $$ begin execute format('drop table chat_private.%I', chat_private.month_of_audit(now() + interval '1 month')); end $$",
+        "the audit has a table for each month",
+        "no table audit_log_",
         Then::Warns,
     ),
     Broken("alter database DATABASE set synchronous_commit = off", "what is committed is kept", "synchronous_commit is off", Then::Warns),

@@ -2,7 +2,7 @@
 //!
 //! [`table::EXPECTED`] holds a row for each operation of the document; a new operation without one fails.
 
-mod outcome;
+pub mod outcome;
 pub mod place;
 mod table;
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the tests are told by the environment what to test with")]
 
+mod audit;
 mod auth;
 mod backup;
 mod blocks;

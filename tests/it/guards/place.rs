@@ -63,6 +63,17 @@ impl Room {
         &self.callers[place]
     }
 
+    /// Who said everything in the room.
+    pub fn erin(&self) -> &Person {
+        &self.erin
+    }
+
+    /// What erin may end: the path of `operation`, about her friend or about whom she blocks.
+    pub fn path_of_erin(&self, operation: &Operation) -> String {
+        let other = if operation.id == "unblockUser" { self.caller("stranger") } else { &self.outsider };
+        self.path(operation).replace(&self.erin.id.to_string(), &other.id.to_string())
+    }
+
     /// What everything is called, seen by a caller.
     pub fn names(&self, caller: &str) -> HashMap<Uuid, &'static str> {
         let mut names = HashMap::from([
