@@ -55,6 +55,10 @@ sql as="alice":
 token who="alice":
     @cargo run -q -- token {{who}}
 
+# may somebody do something, and why: just why alice update messages <id>
+why *question:
+    @cargo run -q -- why {{question}}
+
 # is a database safe to serve from?
 audit:
     cargo run -q -- check

@@ -77,8 +77,8 @@ pub enum DbError {
     #[error("{0}")]
     Refused(Box<tokio_postgres::error::DbError>),
     /// A grant or a policy held it back: Postgres does not say which rule that is, so here is what was asked.
-    #[error("{role} may not: {sql}")]
-    Denied { role: &'static str, sql: &'static str },
+    #[error("{refusal}")]
+    Denied { refusal: Box<tokio_postgres::error::DbError>, role: &'static str, sql: &'static str },
     /// Postgres did not answer, or there was no connection to ask it over.
     #[error("the database is away: {0}")]
     Away(String),
@@ -130,7 +130,7 @@ impl DbError {
 
     fn code(&self) -> Option<&SqlState> {
         match self {
-            Self::Refused(refusal) => Some(refusal.code()),
+            Self::Refused(refusal) | Self::Denied { refusal, .. } => Some(refusal.code()),
             _ => None,
         }
     }
@@ -342,7 +342,7 @@ impl Envelope {
         }
         let rows = rows.map_err(|error| match DbError::from(error) {
             DbError::Refused(refusal) if *refusal.code() == SqlState::INSUFFICIENT_PRIVILEGE => {
-                Failure::InStatement(DbError::Denied { role: self.role, sql: self.sql })
+                Failure::InStatement(DbError::Denied { refusal, role: self.role, sql: self.sql })
             }
             refused @ DbError::Refused(_) => Failure::InStatement(refused),
             other => Failure::OfEnvelope(other),

@@ -125,7 +125,7 @@ impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Refused(refusal) => refused(&refusal),
-            DbError::Denied { role, sql } => denied(role, sql),
+            DbError::Denied { role, sql, .. } => denied(role, sql),
             DbError::Away(reason) => {
                 tracing::warn!(reason, "the database is away");
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database_is_away", "the database does not answer").into()

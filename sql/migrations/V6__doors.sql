@@ -15,7 +15,8 @@ begin
   insert into chat.participants (chat_id, user_id)
   select distinct _id, i.id
   from unnest(_user_ids) i (id)
-  where i.id <> chat.uid();
+  where i.id <> chat.uid()
+  order by i.id;  -- of several who may not be in it, the same one refuses it each time
   return _id;
 end
 $$;

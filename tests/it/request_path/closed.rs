@@ -125,7 +125,10 @@ async fn no_role_can_be_entered_but_those_of_tokens_and_the_relay() {
     let db = Db::new(&database.cluster.dsn("chat_api", &database.name), 1).expect("a pool");
     for statement in ["set role chat_owner", "set session authorization postgres"] {
         let refused = db.write(&user(Uuid::new_v4()), statement, params![]).await;
-        assert!(matches!(&refused, Err(DbError::Refused(e)) if e.code().code() == "42501"), "{statement}: {refused:?}");
+        assert!(
+            matches!(&refused, Err(DbError::Denied { refusal, .. }) if refusal.code().code() == "42501"),
+            "{statement}: {refused:?}"
+        );
     }
 }
 
@@ -200,6 +203,7 @@ async fn requests_dropped_at_any_moment_leave_nothing_on_the_connections() {
                 Err(dropped) => usize::from(dropped.is_cancelled()),
                 // one that was quicker may fail, but not for what another left to it
                 Ok(Err(DbError::Refused(error))) if error.code().code() != "22012" => panic!("{error:?}"),
+                Ok(Err(error @ DbError::Denied { .. })) => panic!("{error:?}"),
                 Ok(_) => 0,
             }
         }));

@@ -172,7 +172,7 @@ async fn db_session(dba: &Client) -> Value {
     let session = "select jsonb_build_object(
         'role', current_setting('role'), 'claims', coalesce(current_setting('request.jwt.claims', true), ''), 'hints', coalesce(current_setting('chat.hints_to', true), ''),
         'lock_timeout', current_setting('lock_timeout'), 'commit', current_setting('synchronous_commit'),
-        'roles', (select jsonb_agg(m.roleid::regrole::text) from pg_auth_members m where m.member = session_user::regrole),
+        'roles', (select jsonb_agg(m.roleid::regrole::text order by m.roleid) from pg_auth_members m where m.member = session_user::regrole),
         'locks', (select count(*) from pg_locks l where l.pid = pg_backend_pid() and l.locktype = 'advisory'))";
     dba.query_one(session, &[]).await.expect(session).get(0)
 }

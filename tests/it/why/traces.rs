@@ -3,11 +3,14 @@
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 
-use tokio_postgres::{AsyncMessage, Client, IsolationLevel};
+use tabletalk::dsn::Dsn;
+use tabletalk::migrate::migrate;
+use tokio_postgres::{AsyncMessage, IsolationLevel};
 use uuid::Uuid;
 
 use super::{Question, Why, db_dba};
-use crate::support::{Database, TestServer, eventually};
+use crate::migrate::cluster::OwnCluster;
+use crate::support::{TestServer, eventually};
 
 /// What went wrong with a question: its state and message.
 #[track_caller]
@@ -129,19 +132,25 @@ async fn where_nothing_is_written_only_who_reads_is_asked_about() {
 
 #[tokio::test]
 async fn who_may_not_become_somebody_is_told_so() {
-    let database = Database::new().await;
-    let superuser = database.cluster.db_superuser(&database.name).await;
-    let clerk = format!("clerk_{}", database.name);
-    superuser.batch_execute(&format!("create role {clerk} login; grant chat_owner to {clerk}")).await.expect("a clerk");
-    let asks: Client = database.cluster.db_connect(&clerk, &database.name).await;
+    let own = OwnCluster::start().await;
+    let _guard = own.guard();
+    own.db_run("postgres", "create role installer login createrole").await;
+    own.db_run("postgres", "create database host owner installer").await;
+    let installer = Dsn::parse(&own.url("installer", "host")).expect("a connection string");
+    migrate(&installer, None).await.expect("it is migrated");
+    own.db_run("host", "create role clerk login; grant chat_owner to clerk").await;
+
+    let clerk = own.db("clerk", "host").await;
     let question = Question::new("anon", "select", "settings", "");
-    let error = question.ask(&asks).await.expect_err("a clerk may not");
+    let error = question.ask(&clerk).await.expect_err("a clerk may not");
     let error = error.as_db_error().expect("the database says so");
     assert_eq!((error.code().code(), error.message()), ("42501", "this login may not become anon, so it can't tell why"));
-    assert_eq!(error.hint(), Some(format!("grant anon to {clerk}").as_str()));
-    superuser.batch_execute(&format!("grant anon to {clerk}")).await.expect("the hint is a statement");
-    assert_eq!(question.ask(&asks).await.expect("an answer").allowed, Some(true));
+    assert_eq!(error.hint(), Some("grant anon to clerk"));
+    own.db_run("host", "grant anon to clerk").await;
+    assert_eq!(question.ask(&clerk).await.expect("an answer").allowed, Some(true));
     // the login that serves may become everybody, and asks nothing
-    let api = database.cluster.db_connect("chat_api", &database.name).await;
+    let api = own.db("chat_api", "host").await;
     assert_eq!(failed(question.ask(&api).await).0, "42501");
+    drop((clerk, api));
+    own.stop().await;
 }
