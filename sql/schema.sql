@@ -1034,6 +1034,16 @@ create table chat_private.erasures (
 
 alter table chat_private.erasures enable row level security;
 
+-- chat_private.audit_moving ---------------------------------------------------------------------------------
+-- Empty: its lock keeps apart who moves lines of the audit and who strikes words from them.
+
+create table chat_private.audit_moving (
+  only_row boolean not null,  -- Of nothing.
+  constraint audit_moving_pkey primary key (only_row)
+);
+
+alter table chat_private.audit_moving enable row level security;
+
 -- chat_private.upkeep_place ---------------------------------------------------------------------------------
 -- Where upkeep is. Who does it holds the row.
 
@@ -1156,7 +1166,7 @@ create function chat.create_group(_name text, _user_ids uuid[], _id uuid default
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …86754d859770;
+as …de4588306623;
 grant execute on function chat.create_group(text,uuid[],uuid) to authenticated;
 
 -- Founds a room: private, unlisted or public; gives its id.
@@ -1523,11 +1533,11 @@ set search_path = pg_catalog, pg_temp
 as …0cf0cc440e78;
 
 -- retention.1 and retention.3, for one room.
-create function chat_private.cut_room(_chat uuid, _keep integer, _after bigint, _most integer, out removed integer, out upto bigint) returns record
+create function chat_private.cut_room(_chat uuid, _after bigint, _most integer, out removed integer, out upto bigint) returns record
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …47b9544f8da9;
+as …1a66659c2d39;
 
 -- chats.6.
 create function chat_private.delete_chat(_chat uuid) returns void
@@ -1560,7 +1570,7 @@ create function chat_private.detach_audit_months(_before date) returns setof tex
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …7cbe0efee4b4;
+as …75cae1a2a7f9;
 
 -- Deletes a chat softly; everyone in it leaves.
 create function chat_private.end_chat(_chat uuid) returns void
@@ -1922,7 +1932,7 @@ grant execute on function chat_private.lock_chat(uuid) to chat_api;
 create function chat_private.make_audit_month(_month timestamp with time zone) returns boolean
 language plpgsql
 volatile
-set search_path = pg_catalog, pg_temp
+set search_path = pg_catalog, pg_temp set DateStyle=ISO, YMD set TimeZone=UTC
 as …fb461bf16411;
 
 -- Makes the tables of this month and the next ones of the audit where they are missing; gives how many. Idempotent: call it daily.
@@ -1931,8 +1941,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …d04c11b79396;
-grant execute on function chat_private.make_audit_months(integer) to chat_api;
+as …cebf16389071;
 
 -- Whether the asker may make a room public.
 create function chat_private.may_open_to_the_public() returns boolean
@@ -2190,7 +2199,7 @@ create function chat_private.remove_messages(_chat uuid, _ids uuid[]) returns in
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …1df90d719594;
+as …c800e5bf7d35;
 
 -- messages.9.
 create function chat_private.reply_rules() returns trigger
@@ -2335,21 +2344,21 @@ create function chat_private.strike_from_audit(_chat uuid, _ids uuid[], _most in
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …75c8799aa6ea;
-
--- audit.4: strikes the words of a line.
-create function chat_private.strike_line(_at timestamp with time zone, _id uuid) returns void
-language sql
-volatile
-set search_path = pg_catalog, pg_temp
-as …29a2dee8bf45;
+as …ed3822730089;
 
 -- audit.4: strikes what someone wrote, and what they were called, from the audit, of at most so many lines; gives of how many.
 create function chat_private.strike_person(_user uuid, _most integer default 500) returns integer
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …ae750a13551b;
+as …35ff79e59b30;
+
+-- What a line of the audit says when its words are struck.
+create function chat_private.struck(_changed jsonb) returns jsonb
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as …16e4338a281f;
 
 -- changes.1, for all of one's chats.
 create function chat_private.sync(_epoch text, _base pg_snapshot, _target pg_snapshot, _at uuid, _since bigint, _limit bigint) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, next_position text)
@@ -2380,7 +2389,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …1ed75550589d;
+as …0ab4a77571dd;
 grant execute on function chat_private.upkeep() to service_role, chat_api;
 
 -- A time-ordered id (RFC 9562, version 7).

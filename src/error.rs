@@ -125,7 +125,7 @@ impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Refused(refusal) => refused(&refusal),
-            DbError::Denied { role, sql, .. } => denied(role, sql),
+            DbError::Denied { refusal, role, sql } => denied(&refusal, role, sql),
             DbError::Away(reason) => {
                 tracing::warn!(reason, "the database is away");
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database_is_away", "the database does not answer").into()
@@ -191,10 +191,12 @@ fn refused(refusal: &tokio_postgres::error::DbError) -> ApiError {
 }
 
 /// Postgres names no rule where a grant or a policy holds: the rules say which one that is.
-fn denied(role: &'static str, sql: &'static str) -> ApiError {
+fn denied(refusal: &tokio_postgres::error::DbError, role: &'static str, sql: &'static str) -> ApiError {
     let status = StatusCode::FORBIDDEN;
     let mut problem = Problem::new(status, code_of(status), detail_of(status));
-    let held = aim(sql).map(|(command, target)| format!("{role} {command} {target}"));
+    // a policy that Postgres names beside the table is a restrictive one, and those are of the house: no rule of ours
+    let is_of_the_house = refusal.message().matches('"').count() > 2;
+    let held = aim(sql).filter(|_| !is_of_the_house).map(|(command, target)| format!("{role} {command} {target}"));
     if let Some(rule) = held.and_then(|held| rule(RULES.get()?.held.get(&held)?)) {
         problem.detail.clone_from(&rule.sentence);
         problem.rule = Some(rule.number.clone());

@@ -82,6 +82,13 @@ create table chat_private.audit_log_rest (like chat.audit_log including all);
 comment on table chat_private.audit_log_rest is 'Lines of the audit for whose month there is no table.';
 alter table chat.audit_log attach partition chat_private.audit_log_rest default;
 
+-- Held by who makes or takes away months, and shared by who strikes words: lest lines are moved away under their hands. A table, since an
+-- advisory lock is anybody's to take.
+create table chat_private.audit_moving (only_row boolean primary key);
+alter table chat_private.audit_moving enable row level security;
+comment on table chat_private.audit_moving is 'Empty: its lock keeps apart who moves lines of the audit and who strikes words from them.';
+comment on column chat_private.audit_moving.only_row is 'Of nothing.';
+
 -- who: through chat.audit_log alone; its months are in chat_private, without a grant -----------------------------
 
 alter table chat.audit_log enable row level security;
@@ -104,6 +111,8 @@ create function chat_private.make_audit_month(_month timestamptz) returns boolea
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO, YMD'  -- a partition's bounds are written as text
+set timezone = 'UTC'
 as $$
 -- Under the lock of make_audit_months. Not a definer's: it runs text as SQL, in which nothing stands but the name of a month.
 declare
@@ -151,7 +160,7 @@ declare
 begin
   perform set_config('lock_timeout', patience, true);
   -- waits also for who strikes words: lest the lines are moved away under their hands
-  perform pg_advisory_xact_lock(4282);
+  lock table chat_private.audit_moving in exclusive mode;
   for month in
     select i.begins at time zone 'UTC'
     from generate_series(
@@ -178,7 +187,7 @@ declare
   month text;
 begin
   perform set_config('lock_timeout', patience, true);
-  perform pg_advisory_xact_lock(4282);
+  lock table chat_private.audit_moving in exclusive mode;
   for month in
     select c.relname
     from pg_inherits i
@@ -320,21 +329,13 @@ create trigger _060_audit after truncate on chat.settings for each statement exe
 
 -- words ------------------------------------------------------------------------------------------------------
 
-create function chat_private.strike_line(_at timestamptz, _id uuid) returns void
+create function chat_private.struck(_changed jsonb) returns jsonb
 language sql
-volatile
+immutable
 set search_path = pg_catalog, pg_temp
 as $$
-  update chat.audit_log l
-  set changed = (select jsonb_object_agg(
-                   e.key,
-                   case when e.key = any (chat_private.audit_words())
-                        then '["[erased]", "[erased]"]'
-                        else e.value end)
-                 from jsonb_each(l.changed) e),
-      has_words = false,
-      struck_at = clock_timestamp()
-  where l.at = _at and l.id = _id
+  select jsonb_object_agg(e.key, case when e.key = any (chat_private.audit_words()) then '["[erased]", "[erased]"]' else e.value end)
+  from jsonb_each(_changed) e
 $$;
 
 create function chat_private.strike_from_audit(_chat uuid, _ids uuid[], _most integer default 500) returns integer
@@ -343,25 +344,18 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  n integer := 0;
-  line record;
+  lines uuid[];
 begin
-  perform pg_advisory_xact_lock_shared(4282);
-  for line in
-    select l.at, l.id
-    from chat.audit_log l
-    where l.chat_id = _chat
-      and l.message_id = any (_ids)
-      and l.has_words
-    limit _most
-  loop
-    perform chat_private.strike_line(line.at, line.id);
-    n := n + 1;
-  end loop;
-  if n > 0 then
-    perform chat_private.write_down('strike', 'audit_log', _chat, null, null, null, jsonb_build_object('lines', n));
+  lock table chat_private.audit_moving in row share mode;
+  lines := array(select l.id from chat.audit_log l where l.chat_id = _chat and l.message_id = any (_ids) and l.has_words limit _most);
+  if lines = '{}' then
+    return 0;
   end if;
-  return n;
+  update chat.audit_log l
+  set changed = chat_private.struck(l.changed), has_words = false, struck_at = clock_timestamp()
+  where l.chat_id = _chat and l.message_id = any (_ids) and l.id = any (lines);
+  perform chat_private.write_down('strike', 'audit_log', _chat, null, null, null, jsonb_build_object('lines', cardinality(lines)));
+  return cardinality(lines);
 end
 $$;
 
@@ -371,23 +365,18 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  n integer := 0;
-  line record;
+  lines uuid[];
 begin
-  perform pg_advisory_xact_lock_shared(4282);
-  for line in
-    select l.at, l.id
-    from chat.audit_log l
-    where l.user_id = _user and l.has_words
-    limit _most
-  loop
-    perform chat_private.strike_line(line.at, line.id);
-    n := n + 1;
-  end loop;
-  if n > 0 then
-    perform chat_private.write_down('strike', 'audit_log', null, null, _user, null, jsonb_build_object('lines', n));
+  lock table chat_private.audit_moving in row share mode;
+  lines := array(select l.id from chat.audit_log l where l.user_id = _user and l.has_words limit _most);
+  if lines = '{}' then
+    return 0;
   end if;
-  return n;
+  update chat.audit_log l
+  set changed = chat_private.struck(l.changed), has_words = false, struck_at = clock_timestamp()
+  where l.user_id = _user and l.has_words and l.id = any (lines);
+  perform chat_private.write_down('strike', 'audit_log', null, null, _user, null, jsonb_build_object('lines', cardinality(lines)));
+  return cardinality(lines);
 end
 $$;
 
@@ -396,6 +385,7 @@ select chat_private.make_audit_months();
 
 -- comments ---------------------------------------------------------------------------------------------------
 
+comment on function chat_private.struck(jsonb) is 'What a line of the audit says when its words are struck.';
 comment on function chat_private.audit_words() is 'The columns that hold what somebody said, or what they are called.';
 comment on function chat_private.month_of_audit(timestamptz) is 'What the table of a month of the audit is called.';
 comment on function chat_private.make_audit_month(timestamptz) is 'Makes the table of a month of the audit, with the lines of that month that came before it; false where it is there.';
@@ -404,7 +394,6 @@ comment on function chat_private.detach_audit_months(date) is 'Takes the months 
 comment on function chat_private.audit_gaps() is 'What is wrong with the months of the audit; null: nothing.';
 comment on function chat_private.write_down(text, text, uuid, uuid, uuid, uuid, jsonb) is 'audit.2: a line of the audit, with who asks and by which way.';
 comment on function chat_private.audit() is 'audit.2: the line of a row that is written.';
-comment on function chat_private.strike_line(timestamptz, uuid) is 'audit.4: strikes the words of a line.';
 comment on function chat_private.strike_from_audit(uuid, uuid[], integer) is 'audit.4: strikes the texts of these messages from the audit, of at most so many lines; gives of how many: call it until it gives fewer.';
 comment on function chat_private.strike_person(uuid, integer) is 'audit.4: strikes what someone wrote, and what they were called, from the audit, of at most so many lines; gives of how many.';
 comment on trigger _050_audit on chat.users is 'Binds everyone.';

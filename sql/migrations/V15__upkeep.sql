@@ -36,15 +36,19 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $$
 -- Under the chat's lock. What hangs on a message goes with it: earlier texts and reactions by their foreign keys, its words in the pages of
--- search by a trigger, those in the audit here. A reply to it stays, and quotes nothing any more.
+-- search by a trigger, those in the audit first, so many at a time: null when there are more, and nothing is removed yet. A reply to it
+-- stays, and quotes nothing any more.
 declare
+  lines_at_most constant integer := 5000;
   removed integer;
 begin
+  if chat_private.strike_from_audit(_chat, _ids, lines_at_most) = lines_at_most then
+    return null;
+  end if;
   perform set_config('chat.removing', _chat::text, true);
   delete from chat.messages m where m.chat_id = _chat and m.id = any (_ids);
   get diagnostics removed = row_count;
   perform set_config('chat.removing', '', true);
-  perform chat_private.strike_from_audit(_chat, _ids, null);
   if removed > 0 then
     perform chat_private.write_down('delete', 'messages', _chat, null, null, null, jsonb_build_object('messages', removed));
   end if;
@@ -78,7 +82,7 @@ begin
 end
 $$;
 
-create function chat_private.cut_room(_chat uuid, _keep integer, _after bigint, _most integer, out removed integer, out upto bigint)
+create function chat_private.cut_room(_chat uuid, _after bigint, _most integer, out removed integer, out upto bigint)
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
@@ -89,14 +93,15 @@ as $$
 -- each id; and the ids would be more in the end than the messages ever were.
 declare
   ids_at_least constant integer := 1000;
+  keep constant integer := (select s.keep_messages from chat.settings s);  -- as it is now: the lock may have been waited for
   kept record;
   ids uuid[];
 begin
   removed := 0;
-  if not exists (select from chat.chats c where c.id = _chat and c.visibility = 'public' and c.deleted_at is null) then
+  if keep is null or not exists (select from chat.chats c where c.id = _chat and c.visibility = 'public' and c.deleted_at is null) then
     return;  -- it was closed or deleted meanwhile
   end if;
-  select k.seq into kept from chat_private.oldest_kept(_chat, _keep, _after) k;
+  select k.seq into kept from chat_private.oldest_kept(_chat, keep, _after) k;
   select array_agg(o.id), max(o.seq)
   into ids, upto
   from (select m.id, m.seq
@@ -108,7 +113,11 @@ begin
     return;
   end if;
   removed := chat_private.remove_messages(_chat, ids);
-  if cardinality(ids) < _most then
+  if removed is null then
+    removed := 0;
+    upto := _after;
+    return;
+  elsif cardinality(ids) < _most then
     upto := null;
   end if;
   delete from chat.tombstones t
@@ -121,7 +130,7 @@ begin
                     from chat.tombstones l
                     where l.chat_id = _chat and l.kind = 'message'
                     order by l.rev desc
-                    offset greatest(_keep, ids_at_least) limit 1)
+                    offset greatest(keep, ids_at_least) limit 1)
     order by o.rev
     limit 2 * _most);
 end
@@ -184,6 +193,9 @@ declare
   cut record;
   deleted_before timestamptz;  -- once: a condition on clock_timestamp() itself is none for an index
   gone record;
+  gone_now integer;
+  is_whole boolean := true;
+  next_place chat_private.upkeep_place;
 begin
   removed := 0;
   ended := 0;
@@ -194,6 +206,17 @@ begin
   end if;
   more := false;
   select s.keep_messages as messages, s.keep_deleted as deleted into kept from chat.settings s;
+
+  if place.step = 'erasures' and place.id is null then
+    begin
+      if chat_private.make_audit_months() > 0 then
+        more := true;  -- which holds a lock on the audit: at once to an end
+        return;
+      end if;
+    exception when others then
+      skipped := chat_private.skip('the months of the audit', null, sqlstate);
+    end;
+  end if;
 
   if place.step = 'erasures' then
     -- who erases themselves at this moment holds the row while a slice of it runs
@@ -244,7 +267,7 @@ begin
       chats_left := chats_left - 1;
       begin
         perform chat_private.hold_chat_by(room.id, deadline);
-        select c.removed, c.upto into cut from chat_private.cut_room(room.id, kept.messages, since, rows_left) c;
+        select c.removed, c.upto into cut from chat_private.cut_room(room.id, since, rows_left) c;
         removed := removed + cut.removed;
         rows_left := rows_left - cut.removed;
         if cut.upto is not null then
@@ -293,14 +316,24 @@ begin
       order by t.chat_id
     loop
       more := true;
-      place := row(true, 'deleted', gone.deleted_at, gone.last_chat_id, gone.seq);
+      next_place := row(true, 'deleted', gone.deleted_at, gone.last_chat_id, gone.seq);
       begin
         perform chat_private.hold_chat_by(gone.chat_id, deadline);
-        removed := removed + chat_private.remove_messages(gone.chat_id, gone.ids);
+        -- the settings may have changed while the lock was waited for, or words are to be struck first: the next slice looks again
+        is_whole := (select s.keep_deleted from chat.settings s) is not distinct from kept.deleted;
+        if is_whole then
+          gone_now := chat_private.remove_messages(gone.chat_id, gone.ids);
+          is_whole := gone_now is not null;
+          removed := removed + coalesce(gone_now, 0);
+        end if;
       exception when others then
         skipped := skipped + chat_private.skip('chat', gone.chat_id, sqlstate);
       end;
+      exit when not is_whole;
     end loop;
+    if more and is_whole then
+      place := next_place;
+    end if;
   end if;
 
   if not more then
@@ -336,7 +369,7 @@ comment on constraint upkeep_step_is_known on chat_private.upkeep_place is 'The 
 comment on index chat.messages_deleted is 'What was deleted longest ago?';
 comment on function chat_private.remove_messages(uuid, uuid[]) is 'Removes messages of a chat for good: retention.3.';
 comment on function chat_private.oldest_kept(uuid, integer, bigint) is 'retention.1: the oldest message that a room keeps; null when it keeps all.';
-comment on function chat_private.cut_room(uuid, integer, bigint, integer) is 'retention.1 and retention.3, for one room.';
+comment on function chat_private.cut_room(uuid, bigint, integer) is 'retention.1 and retention.3, for one room.';
 comment on function chat_private.hold_chat_by(uuid, timestamptz) is 'Takes the chat''s lock until the end of the transaction; refuses (55P03) when that takes until this moment, and 10 ms.';
 comment on function chat_private.skip(text, uuid, text) is 'Says that upkeep skips something, and why.';
 comment on function chat_private.upkeep() is 'retention.1, retention.2, retention.4, and users.10 for erasures that nobody ends.';

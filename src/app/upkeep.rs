@@ -29,7 +29,6 @@ const ELSEWHERE_WAIT: Duration = Duration::from_secs(600);
 /// How often it looks meanwhile.
 const ELSEWHERE_PACE: Duration = Duration::from_millis(250);
 
-const MAKE_AUDIT_MONTHS: &str = "select chat_private.make_audit_months()";
 const UPKEEP: &str = "select u.removed, u.ended, u.skipped, u.more from chat.upkeep() u";
 
 /// What upkeep did.
@@ -70,10 +69,6 @@ pub async fn keep_up(db: Db, figures: Figures, pace: Duration, stop: Cancellatio
 
 /// A pass, or as much of it as nobody else does.
 async fn pass(db: &Db, figures: &Figures) -> Result<(), DbError> {
-    // first, and whatever becomes of the rest: a month begins on its own
-    if let Err(error) = db.write_as_server(MAKE_AUDIT_MONTHS).await {
-        tell(&error);
-    }
     let mut done = Done::default();
     for _ in 0..SLICES_MAX {
         let removed = done.removed;
@@ -134,7 +129,6 @@ async fn run_over(database: &Database) -> anyhow::Result<Done> {
         bail!("the database {} was migrated by another version than this one", database.api().redacted());
     }
     let db = Db::new(database.api(), 1)?;
-    db.write_as_server(MAKE_AUDIT_MONTHS).await.context("the audit got no table for the next months")?;
     let mut done = Done::default();
     let mut at_it = Instant::now();
     loop {
