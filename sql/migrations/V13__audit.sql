@@ -6,7 +6,8 @@
 -- edit has them), tombstones and the pages of search leave none.
 --
 -- What may be believed: the database login (session_user) and the time. Claims, role and request id are as true as that login: the server
--- writes what it has verified, in psql they can be typed. A line whose login may not become chat_api says `sql`, whatever was typed.
+-- writes what it has verified, in psql they can be typed. A line whose login may not become chat_api, or may become chat_owner (so does a
+-- superuser's), says `sql`, whatever was typed.
 -- Triggers bind everyone but a superuser with session_replication_role = replica, and DDL is not written down: see log_statement.
 
 insert into chat.rules (number, name, status, sentence) values
@@ -64,7 +65,7 @@ comment on column chat.audit_log.message_id is 'The message, also of a reaction.
 comment on column chat.audit_log.user_id is 'Whom it is about: the user, the participant, the sender, who reacted, who asked for friendship, who blocks.';
 comment on column chat.audit_log.other_id is 'The other of two: who was asked, who is blocked.';
 comment on column chat.audit_log.changed is 'Each column that changed: [what it was, what it is]. Of many rows at once: how many.';
-comment on column chat.audit_log.way is 'api: with a request id, by a login that may become chat_api. sql: everything else.';
+comment on column chat.audit_log.way is 'api: with a request id, by a login that may become chat_api and not chat_owner. sql: everything else.';
 comment on column chat.audit_log.sub is 'Who asked, by the claim sub.';
 comment on column chat.audit_log.role is 'The role it was done as.';
 comment on column chat.audit_log.session_id is 'The session, by the claim session_id: at most its first 64 characters.';
@@ -237,7 +238,10 @@ begin
     has_words)
   values (
     _operation, _table, _chat, _message, _user, _other, _changed,
-    case when request is not null and pg_has_role(session_user, 'chat_api', 'member') then 'api' else 'sql' end,
+    case when request is not null
+              and pg_has_role(session_user, 'chat_api', 'member')
+              and not pg_has_role(session_user, 'chat_owner', 'member') then 'api'  -- a server's login is never both
+         else 'sql' end,
     chat.uid(),
     coalesce(nullif(current_setting('role'), 'none'), session_user),
     left(chat.claims() ->> 'session_id', 64),

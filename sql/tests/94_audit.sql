@@ -135,7 +135,7 @@ select set_config('chat.request_id', '0192d3a4-0000-7000-8000-000000000002', tru
 select set_config('application_name', 'the tests', true);
 update chat.users set display_name = 'Alice' where id = pg_temp.id('alice');
 select is(pg_temp.last_line($$concat_ws(' ', l.way, l.sub = pg_temp.id('alice'), l.role, l.session_id, l.request_id, l.login = session_user, l.application)$$),
-  'api t authenticated phone 0192d3a4-0000-7000-8000-000000000002 t the tests', 'audit.2: a line says who asked, by which request, from which session, and which login it was');
+  'sql t authenticated phone 0192d3a4-0000-7000-8000-000000000002 t the tests', 'audit.2: a line says who asked, by which request, from which session, which login it was, and that this one is no server''s');
 select is(pg_temp.last_line('l.xid = pg_current_xact_id()'), 'true', 'audit.2: … and in which transaction');
 select set_config('chat.request_id', '', true);
 update chat.users set display_name = 'Alicia' where id = pg_temp.id('alice');
