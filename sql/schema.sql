@@ -960,7 +960,7 @@ create table chat.audit_log (
   user_id uuid,  -- Whom it is about: the user, the participant, the sender, who reacted, who asked for friendship, who blocks.
   other_id uuid,  -- The other of two: who was asked, who is blocked.
   changed jsonb not null,  -- Each column that changed: [what it was, what it is]. Of many rows at once: how many.
-  way text not null,  -- api: with a request id, by a login that may become chat_api. sql: everything else.
+  way text not null,  -- api: with a request id, by a login that may become chat_api and not chat_owner. sql: everything else.
   sub uuid,  -- Who asked, by the claim sub.
   role text not null,  -- The role it was done as.
   session_id text,  -- The session, by the claim session_id: at most its first 64 characters.
@@ -1942,6 +1942,7 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …cebf16389071;
+grant execute on function chat_private.make_audit_months(integer) to chat_api;
 
 -- Whether the asker may make a room public.
 create function chat_private.may_open_to_the_public() returns boolean
@@ -2434,7 +2435,7 @@ create function chat_private.write_down(_operation text, _table text, _chat uuid
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …6a542b8b405e;
+as …e2902b0c978f;
 
 -- A row to write, as the parts of a statement.
 create function chat_private.written(_table text, _row jsonb, out names text[], out columns text, out literals text, out assignments text) returns record
