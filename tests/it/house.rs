@@ -84,3 +84,23 @@ async fn a_view_with_its_owners_rights_shows_everything_and_one_with_the_callers
     assert_eq!(psql.query("select text from house.leaks", &[]).await.expect("rows").len(), 1);
     assert_eq!(psql.query("select text from house.obeys", &[]).await.expect("rows").len(), 0);
 }
+
+#[tokio::test]
+async fn a_wider_policy_widens_reads_and_neither_search_nor_changes() {
+    let server = TestServer::start().await;
+    let (alice, mallory) = (server.person("alice").await, server.person("mallory").await);
+    let group = alice.group_with(&[]).await;
+    alice.says(group, "between us").await;
+    let installer = server.database.cluster.db_connect(INSTALLER, &server.database.name).await;
+    let policy = "create policy house_sees on chat.messages for select to authenticated using (true)";
+    installer.batch_execute(policy).await.expect(policy);
+    let psql = server.database.db_as(mallory.id).await;
+    assert_eq!(psql.query("select text from chat.messages", &[]).await.expect("rows").len(), 1);
+    assert!(mallory.get("/search?q=between").await.expect_status(200).data().is_empty());
+    mallory.get(&format!("/chats/{group}/changes?since=0")).await.expect_status(403);
+    let settings = settings(&server.database.api_url(), &["--database-admin-url", &server.database.admin_url()]);
+    let report = check::report(&settings).await.expect("a report");
+    let warned = report.only(Level::Warning);
+    let about = warned.findings().iter().find(|found| found.detail.contains("house_sees")).expect("a warning");
+    assert_eq!(about.what, "nothing lets in more than Tabletalk's own policies do");
+}
