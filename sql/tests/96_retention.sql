@@ -124,9 +124,9 @@ select pg_temp.sees($$select imported || ' ' || already_there from chat.import_m
 select pg_temp.become('chat_owner');
 update chat.settings set keep_messages = 2;
 update chat.chats set visibility = 'private' where id = pg_temp.id('square');
-select pg_temp.sees($$select removed from chat_private.cut_room(pg_temp.id('square'), 2, 0, 10)$$, '0', 'retention.1', 'a room that was closed meanwhile is not cut');
+select pg_temp.sees($$select removed from chat_private.cut_room(pg_temp.id('square'), 0, 10)$$, '0', 'retention.1', 'a room that was closed meanwhile is not cut');
 update chat.chats set visibility = 'public' where id = pg_temp.id('square');
-select pg_temp.sees($$select removed || ' ' || (upto is not null) from chat_private.cut_room(pg_temp.id('square'), 2, 0, 1)$$, '1 true', 'retention.1', 'what is too much for a slice is gone on with');
+select pg_temp.sees($$select removed || ' ' || (upto is not null) from chat_private.cut_room(pg_temp.id('square'), 0, 1)$$, '1 true', 'retention.1', 'what is too much for a slice is gone on with');
 select is(pg_temp.said('square'), 's8 s9 edited s10 reply', 'retention.1: … the oldest first');
 select is(pg_temp.upkeep(), '4 0 0', 'retention.1: … to the end');
 
