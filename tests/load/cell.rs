@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -15,6 +15,9 @@ use crate::statistics::{Random, percentile};
 pub const WARM_UP: Duration = Duration::from_secs(1);
 /// One answer of so many is read as a whole: a fast wrong one is no answer.
 const READ_ONE_OF: usize = 61;
+
+/// So many requests of a connection may end without an answer.
+const LOST_MAX: usize = 10;
 
 /// A rendered request, and what its answer must say.
 pub struct Request {
@@ -73,7 +76,7 @@ pub async fn measure(
     let mut tasks = JoinSet::new();
     for (number, connection) in open.into_iter().enumerate() {
         let random = Random(seed.wrapping_add(number as u64 * 0x1_0001));
-        tasks.spawn(ask(connection, Arc::clone(questions), random, counted, counted + time));
+        tasks.spawn(ask(address, connection, Arc::clone(questions), random, counted, counted + time));
     }
     let mut all = Tally { micros: Vec::new(), failures: 0, failure: None };
     while let Some(tally) = tasks.join_next().await {
@@ -94,6 +97,7 @@ pub async fn measure(
 }
 
 async fn ask(
+    address: SocketAddr,
     mut connection: Connection,
     questions: Arc<Questions>,
     mut random: Random,
@@ -107,13 +111,21 @@ async fn ask(
             break;
         }
         let request = &questions.requests[random.below(questions.requests.len())];
-        let answer = connection.ask(&request.bytes).await?;
+        let result = connection.ask(&request.bytes).await;
         let answered = Instant::now();
-        if let Some(failure) = wrong(&questions, request, &answer, number % READ_ONE_OF == 0) {
+        let is_lost = result.is_err();
+        let failure = match result {
+            Ok(answer) => wrong(&questions, request, &answer, number % READ_ONE_OF == 0),
+            Err(error) => Some(format!("no answer: {error}")),
+        };
+        if let Some(failure) = failure {
             tally.failures += 1;
             tally.failure.get_or_insert(failure);
         }
-        if answered >= counted && answered < end {
+        if is_lost {
+            ensure!(tally.failures < LOST_MAX, "it loses its connections");
+            connection = Connection::open(address).await.context("it takes no connection any more")?;
+        } else if answered >= counted && answered < end {
             tally.micros.push(u32::try_from((answered - begun).as_micros()).unwrap_or(u32::MAX));
         }
         begun = answered;

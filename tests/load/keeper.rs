@@ -32,7 +32,7 @@ pub struct Kept {
 impl Kept {
     /// Starts this program anew as a keeper, with these arguments; what is kept writes its errors to `log`.
     pub fn start(arguments: &[String], log: &Path) -> anyhow::Result<Self> {
-        let errors = std::fs::File::options().create(true).append(true).open(log).context("cannot open a log")?;
+        let errors = std::fs::File::create(log).context("cannot open a log")?;
         let mut process = Command::new(std::env::current_exe()?)
             .args(arguments)
             .stdin(Stdio::piped())

@@ -20,7 +20,7 @@ pub struct Running {
 impl Running {
     /// A server over this database, with the settings it comes with.
     pub fn tabletalk(cluster: &Cluster, database: &str, pool: u16) -> anyhow::Result<Self> {
-        let log = cluster.folder().join("tabletalk.log");
+        let log = cluster.folder().join(format!("tabletalk-{database}.log"));
         let url = cluster.url("chat_api", database);
         let pool = pool.to_string();
         let arguments =
