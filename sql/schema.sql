@@ -1360,7 +1360,7 @@ create function chat.why(_sub text, _command text, _table text, _id text default
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …50a7b35e0e01;
+as …f50cdc1d97f9;
 
 -- functions of chat_private ---------------------------------------------------------------------------------
 
@@ -1415,7 +1415,7 @@ create function chat_private.blocks_among(_one uuid, _others uuid[]) returns tex
 language sql
 volatile
 set search_path = pg_catalog, pg_temp
-as …0b3ba3ed301c;
+as …8522ca6610fa;
 
 -- Tombstones for a chat deleted for good, and for those who were ever in it.
 create function chat_private.bury_chat() returns trigger
@@ -1570,7 +1570,7 @@ create function chat_private.detach_audit_months(_before date) returns setof tex
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …75cae1a2a7f9;
+as …66e200de66c4;
 
 -- Deletes a chat softly; everyone in it leaves.
 create function chat_private.end_chat(_chat uuid) returns void
@@ -1725,7 +1725,7 @@ create function chat_private.fact_of(_rule text, _chat uuid, _message uuid, _use
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …2fbf95f1fb6e;
+as …eaf459c0fee2;
 
 -- What someone is called whose token has no name.
 create function chat_private.fallback_name(_id uuid) returns text
@@ -1832,7 +1832,7 @@ create function chat_private.holder(_role text, _command text, _table text, _doo
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-as …befa045c5344;
+as …08c4bf04537e;
 
 -- imports.1 to imports.3.
 create function chat_private.import_messages(_chat uuid, _messages jsonb, _read boolean, out imported integer, out already_there integer, out last_seq bigint) returns record
@@ -2149,7 +2149,7 @@ create function chat_private.question(_role text, _me uuid, _command text, _tabl
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as …e3647b8195f9;
+as …c7fdf79e0d2e;
 
 -- Which function and trigger an error came from.
 create function chat_private.raiser(_context text, _table text, _command text) returns text
@@ -2382,7 +2382,7 @@ create function chat_private.ties(_one uuid, _other uuid) returns text
 language sql
 volatile
 set search_path = pg_catalog, pg_temp
-as …a76b76f15987;
+as …f960df929693;
 
 -- retention.1, retention.2, retention.4, and users.10 for erasures that nobody ends.
 create function chat_private.upkeep(out removed integer, out ended integer, out skipped integer, out more boolean) returns record
@@ -2412,7 +2412,7 @@ create function chat_private.when_was(_at timestamp with time zone) returns text
 language sql
 volatile
 set search_path = pg_catalog, pg_temp
-as …43bc6a8b62e0;
+as …4b995eb4d1c9;
 
 -- The signs that are words by themselves.
 create function chat_private.word_signs() returns text

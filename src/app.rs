@@ -129,8 +129,10 @@ impl Serving {
         let db = Db::new(database.api(), settings.database.pool.into())?;
 
         let listen = &settings.process.listen;
-        let acceptor =
-            TcpListener::bind(listen.clone()).into_acceptor().await.with_context(|| format!("cannot listen on {listen}"))?;
+        let acceptor = TcpListener::bind(listen.clone())
+            .into_acceptor()
+            .await
+            .with_context(|| format!("cannot listen on {listen} (--listen 127.0.0.1:0 takes a free port)"))?;
         let address =
             *acceptor.local_addr().first().and_then(|address| address.as_socket_addr()).context("the listener has no address")?;
         let url = settings.process.public_url.clone().unwrap_or_else(|| format!("http://{address}"));

@@ -69,6 +69,7 @@ struct Inner {
     waiting: IntGauge,
     removed: IntCounter,
     kept_up: IntGauge,
+    upkeep_failed: IntCounter,
 }
 
 impl Figures {
@@ -93,10 +94,13 @@ impl Figures {
                 "tabletalk_upkeep_last_success_timestamp_seconds",
                 "When this process last came to the end of upkeep; 0: not yet, or others did",
             )?,
+            upkeep_failed: IntCounter::new("tabletalk_upkeep_failures_total", "Times that this process' upkeep failed")?,
         };
         inner.registry.register(Box::new(inner.requests.clone()))?;
         inner.registry.register(Box::new(inner.durations.clone()))?;
-        inner.registry.register(Box::new(inner.removed.clone()))?;
+        for counter in [&inner.removed, &inner.upkeep_failed] {
+            inner.registry.register(Box::new(counter.clone()))?;
+        }
         for gauge in [&inner.open, &inner.idle, &inner.waiting, &inner.kept_up] {
             inner.registry.register(Box::new(gauge.clone()))?;
         }
@@ -106,6 +110,11 @@ impl Figures {
     /// Counts what a slice of upkeep removed.
     pub fn removed(&self, messages: u64) {
         self.0.removed.inc_by(messages);
+    }
+
+    /// Counts a time that upkeep failed.
+    pub fn upkeep_failed(&self) {
+        self.0.upkeep_failed.inc();
     }
 
     /// Notes that upkeep came to its end at this moment.

@@ -24,7 +24,7 @@ pub async fn is_between(dsn: &Dsn, client: &Client) -> Result<bool, tokio_postgr
     for _ in 0..TRIES {
         let before = server_process(client).await?;
         // takes the connection that this client has just let go of, if it has let go of it
-        let Ok((other, _connection)) = dsn.connect().await else { return Ok(false) };
+        let (other, _connection) = dsn.connect().await?;
         other.batch_execute("begin; select").await?;
         match timeout(ANSWER_WAIT, server_process(client)).await {
             Ok(after) if after.as_ref().is_ok_and(|after| *after == before) => {}

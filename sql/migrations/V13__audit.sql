@@ -182,8 +182,10 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $$
 -- The owner's: what is detached is a table of its own in chat_private, to be kept elsewhere or dropped. An erasure no longer reaches it.
+-- Whoever writes a line waits behind this while it waits for a reader of the table (with a DEFAULT partition there is no CONCURRENTLY): so not
+-- for long, and then it fails and is tried again.
 declare
-  patience constant text := '3s';
+  patience constant text := '500ms';
   usual constant text := current_setting('lock_timeout');
   month text;
 begin

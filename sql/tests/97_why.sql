@@ -1,6 +1,6 @@
 -- Why: the rules answer questions about themselves.
 begin isolation level read committed;
-select plan(66);
+select plan(68);
 set local client_min_messages = warning;
 
 \ir people.psql
@@ -120,6 +120,18 @@ select pg_temp.is_why('bob', 'select', 'messages', pg_temp.of('a1'), null,
   'f | messages_exist | policy select_reader on chat.messages, or restrictive policy house | Alice sent it at <time>, and Bob is a member', 'messages.12: a restrictive policy is named beside ours');
 select set_config('role', 'chat_owner', true);
 drop policy house on chat.messages;
+create policy house on chat.messages as restrictive for insert to public with check (text <> 'x');
+create policy house_sees on chat.messages for select to authenticated using (false);
+select set_config('role', 'none', true);
+select is((select concat_ws(' | ', w.allowed, w.code, w.rule, w.held_by, w.fact)
+           from chat.why(pg_temp.id('bob')::text, 'insert', 'messages', pg_temp.of('walk')) w),
+  'f | not_allowed | restrictive policy "house" on chat.messages | new row violates row-level security policy "house" for table "messages"',
+  'a restrictive policy that refuses is named alone, and no rule of ours');
+select pg_temp.is_why('bob', 'select', 'messages', pg_temp.of('a1'), null,
+  't | policy select_reader on chat.messages, or policy house_sees | Alice sent it at <time>, and Bob is a member', 'messages.1: a permissive policy of the house is named beside ours');
+select set_config('role', 'chat_owner', true);
+drop policy house on chat.messages;
+drop policy house_sees on chat.messages;
 select set_config('role', 'none', true);
 
 -- the time -------------------------------------------------------------------------------------------------------

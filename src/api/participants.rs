@@ -167,7 +167,9 @@ macro_rules! participants {
             ")
 select g.user_id, n.display_name as name, n.avatar_url, g.role, g.joined_at, coalesce(r.seq, 0) as last_read_seq
 from page g
-join chat.people($1, array(select g.user_id from page g)) n on n.user_id = g.user_id
+join (select n.*
+      from (select array(select g.user_id from page g)) a (people)
+      cross join lateral chat.people($1, a.people) n) n on n.user_id = g.user_id
 left join chat.read_markers r on r.chat_id = $1 and r.user_id = g.user_id
 order by g.joined_at ",
             $order,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Tag;
 use super::caller::Caller;
 use super::shapes::EXPECT_READER;
-use super::shapes::message::{Message, message_columns, read_messages};
+use super::shapes::message::{Message, message_columns, names_of, read_messages};
 use crate::api::answer::Answer;
 use crate::db::{Db, DbError};
 use crate::error::ApiError;
@@ -117,8 +117,9 @@ select ",
             message_columns!(),
             ", m.highlights, n.display_name as sender_name
 from page m
-left join chat.names(array(select g.chat_id from page g), array(select g.sender_id from page g)) n
-on n.chat_id = m.chat_id and n.user_id = m.sender_id
+left join ",
+            names_of!("page", "m"),
+            "
 ",
             $order
         )

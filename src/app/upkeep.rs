@@ -61,7 +61,10 @@ pub async fn keep_up(db: Db, figures: Figures, pace: Duration, stop: Cancellatio
         tokio::select! {
             // a slice that is under way comes to its end by itself
             () = stop.cancelled() => return,
-            passed = pass(&db, &figures) => passed.unwrap_or_else(|error| tell(&error)),
+            passed = pass(&db, &figures) => passed.unwrap_or_else(|error| {
+                figures.upkeep_failed();
+                tell(&error);
+            }),
         }
         rest = pace.mul_f64(1.0 - JITTER * chance());
     }

@@ -155,6 +155,8 @@ fn commands(who: &str) -> String {
     };
     // within quotes psql looks for neither variables nor backslash commands; JSON has no line breaks of its own
     let claims = claims.replace('\'', "''");
+    // a name is turned into an id, so a mistyped one is somebody else's
+    let is_known = if role == "authenticated" { "exists (select from chat.users where id = chat.uid())" } else { "true" };
     let shown: String = who.chars().filter(|c| c.is_alphanumeric() || "_.-".contains(*c)).collect();
     // If it cannot be done, the transaction is left failed: nothing runs as the login by mistake, whatever comes next.
     format!(
@@ -166,11 +168,16 @@ select set_config('request.jwt.claims', '{claims}', false) \\g /dev/null
 \\if :ERROR
 \\warn 'This login cannot be {shown}.'
 \\else
+select not {is_known} as tabletalk_unknown \\gset
 commit;
 begin;
 \\set PROMPT1 '{shown}%R%x%# '
 \\set PROMPT2 '{shown}%R%x%# '
 \\warn 'In a transaction as {shown}: what you do is undone at the end unless you commit.'
+\\if :tabletalk_unknown
+\\warn 'No user {shown} is known here yet.'
+\\endif
+\\unset tabletalk_unknown
 \\endif
 \\set QUIET :tabletalk_quiet
 "

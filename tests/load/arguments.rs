@@ -61,7 +61,7 @@ pub struct Arguments {
 pub enum Part {
     /// 200,000 messages in 2,000 chats
     Small,
-    /// 10,000,000 messages in 100,000 chats, beside the small data; takes minutes to make
+    /// 10,000,000 messages in 100,000 chats, beside the small data; takes minutes to make, and a quarter of memory as shared_buffers (--set) to be like a real one
     Large,
     /// The deepest page of a chat of a million messages, beside its first
     Deep,

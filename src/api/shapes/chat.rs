@@ -261,7 +261,9 @@ select
            limit 100) unread) end as unread_count
 from mine
 join chat.chats c on c.id = mine.chat_id
-join chat.overviews(array(select g.chat_id from mine g), array(select g.last_sender_id from mine g)) o on o.chat_id = c.id
+join (select o.*
+      from (select array(select g.chat_id from mine g), array(select g.last_sender_id from mine g)) a (chats, senders)
+      cross join lateral chat.overviews(a.chats, a.senders) o) o on o.chat_id = c.id
 order by mine.active_at ",
             $order,
             ", mine.chat_id ",

@@ -176,12 +176,34 @@ left join ",
     };
 }
 
+/// The names of those who sent `$rows` (with `chat_id` and `sender_id`), to be joined to `$to`. The arrays come from a lateral subquery:
+/// Postgres puts no function in place whose argument is a subquery, and would plan it anew for each call.
+macro_rules! names_of {
+    ($rows:literal, $to:literal) => {
+        concat!(
+            "(select n.chat_id, n.user_id, n.display_name
+           from (select array(select g.chat_id from ",
+            $rows,
+            " g), array(select g.sender_id from ",
+            $rows,
+            " g)) a (chats, people)
+           cross join lateral chat.names(a.chats, a.people) n) n on n.chat_id = ",
+            $to,
+            ".chat_id and n.user_id = ",
+            $to,
+            ".sender_id"
+        )
+    };
+}
+
 /// Rows of one chat, `$1`, in the order of the conversation or against it.
 macro_rules! messages_of_chat {
     ($rows:expr, $order:expr) => {
         $crate::api::shapes::message::named_messages!(
             $rows,
-            "chat.people($1, array(select distinct g.sender_id from page g)) n on n.user_id = m.sender_id",
+            "(select n.user_id, n.display_name
+           from (select array(select distinct g.sender_id from page g)) a (people)
+           cross join lateral chat.people($1, a.people) n) n on n.user_id = m.sender_id",
             $order
         )
     };
@@ -190,15 +212,10 @@ macro_rules! messages_of_chat {
 /// Rows of many chats.
 macro_rules! messages_of_chats {
     ($rows:expr, $order:expr) => {
-        $crate::api::shapes::message::named_messages!(
-            $rows,
-            "chat.names(array(select g.chat_id from page g), array(select g.sender_id from page g)) n \
-             on n.chat_id = m.chat_id and n.user_id = m.sender_id",
-            $order
-        )
+        $crate::api::shapes::message::named_messages!($rows, $crate::api::shapes::message::names_of!("page", "m"), $order)
     };
 }
-pub(crate) use {message_columns, messages_of_chat, messages_of_chats, named_messages};
+pub(crate) use {message_columns, messages_of_chat, messages_of_chats, named_messages, names_of};
 
 /// Reads messages as the caller sees them: the rows, and what not every message has, asked for only where one has it, that is what it
 /// answers and which reactions are the caller's. Both are read after the rows, each as it is then.
@@ -241,7 +258,8 @@ pub async fn complete(db: &Db, caller: &Caller, mut messages: Vec<&mut Message>)
     Ok(())
 }
 
-const QUOTED: &str = "
+const QUOTED: &str = concat!(
+    "
 with quoted as materialized (
   select m.chat_id, m.id, m.seq, m.sender_id, left(m.text, 200) as text
   from (select distinct i.chat_id, i.id from unnest($1::uuid[], $2::uuid[]) i (chat_id, id)) i
@@ -249,8 +267,9 @@ with quoted as materialized (
   where m.deleted_at is null)
 select q.chat_id, q.id, q.seq, q.sender_id, q.text, n.display_name as sender_name
 from quoted q
-left join chat.names(array(select g.chat_id from quoted g), array(select g.sender_id from quoted g)) n
-on n.chat_id = q.chat_id and n.user_id = q.sender_id";
+left join ",
+    names_of!("quoted", "q")
+);
 
 const MINE: &str = "
 select r.chat_id, r.message_id, r.emoji

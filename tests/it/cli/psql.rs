@@ -66,8 +66,10 @@ async fn what_one_does_obeys_the_rules_and_is_undone_unless_one_commits() {
 
     let ran = psql(&server.database, &["--as", &bob, "--", "-c", &said("let me in")]);
     assert!(ran.code == Some(1) && ran.err.contains("participants send messages"), "{ran:?}");
+    assert!(ran.err.contains("No user"), "a mistyped name is noticed: {ran:?}");
     let ran = psql(&server.database, &["--as", &id, "--", "-c", &said("undone")]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "INSERT 0 1\n"), "{ran:?}");
+    assert!(!ran.err.contains("No user"), "{ran:?}");
     let ran = psql(&server.database, &["--as", &id, "--", "-1", "-c", &said("kept by -1")]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let ran = psql(&server.database, &["--as", &id, "--", "-c", &said("kept by commit"), "-c", "commit"]);

@@ -81,8 +81,7 @@ async fn a_database_that_is_away_stops_nothing_for_good() {
     );
     superuser.batch_execute(&away).await.expect(&away);
     eventually("the database is away", async || server.nobody().get("/readyz").await.status == 503).await;
-    // long enough for a pass to find it away
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    eventually("a pass finds it away", async || figure(&server, "tabletalk_upkeep_failures_total").await > 0.0).await;
     assert_eq!(server.nobody().get("/healthz").await.status, 200);
     superuser.batch_execute(&format!("alter database {name} allow_connections true")).await.expect("it is back");
     db_says_much(&server.database, &alice, room, 30).await;
