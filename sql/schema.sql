@@ -977,6 +977,8 @@ create table chat.audit_log (
 create index audit_log_by_sub on chat.audit_log (sub, at);
 -- What became of this message? Who came to this chat, and what was changed in it?
 create index audit_log_of_chat on chat.audit_log (chat_id, message_id, at);
+-- Which lines hold words of these messages? Asked when they are removed.
+create index audit_log_of_words on chat.audit_log (chat_id, message_id) where has_words;
 -- Which lines hold words of this person? Asked by an erasure.
 create index audit_log_with_words on chat.audit_log (user_id) where has_words;
 
@@ -1100,7 +1102,7 @@ grant select on chat_private.my_memberships to anon, authenticated;
 create view chat_private.my_open_rooms (
   chat_id uuid
 )
-as …89cf212126ce;
+as …7717bd8770a2;
 
 grant select on chat_private.my_open_rooms to anon, authenticated;
 
@@ -1360,7 +1362,7 @@ create function chat.why(_sub text, _command text, _table text, _id text default
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …f50cdc1d97f9;
+as …63c3d89dd224;
 
 -- functions of chat_private ---------------------------------------------------------------------------------
 
@@ -1370,7 +1372,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …2973909976b4;
+as …34bd839852b8;
 
 -- What is wrong with the months of the audit; null: nothing.
 create function chat_private.audit_gaps() returns text
@@ -1537,7 +1539,7 @@ create function chat_private.cut_room(_chat uuid, _after bigint, _most integer, 
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …1a66659c2d39;
+as …30561be0c714;
 
 -- chats.6.
 create function chat_private.delete_chat(_chat uuid) returns void
@@ -1570,7 +1572,7 @@ create function chat_private.detach_audit_months(_before date) returns setof tex
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …66e200de66c4;
+as …ef486a527366;
 
 -- Deletes a chat softly; everyone in it leaves.
 create function chat_private.end_chat(_chat uuid) returns void
@@ -1840,7 +1842,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …264f40490576;
+as …5e86f3605755;
 grant execute on function chat_private.import_messages(uuid,jsonb,boolean) to service_role;
 
 -- Messages to import, as rows in the order given.
@@ -1941,7 +1943,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …cebf16389071;
+as …2e895270867b;
 grant execute on function chat_private.make_audit_months(integer) to chat_api;
 
 -- Whether the asker may make a room public.
@@ -2240,6 +2242,13 @@ stable
 set search_path = pg_catalog, pg_temp
 as …208c5736b6d3;
 
+-- How many rows go with a message: itself, its earlier texts, its reactions.
+create function chat_private.rows_with(_chat uuid, _message uuid, _reactions jsonb) returns bigint
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as …5804c6ab89bf;
+
 -- Makes pages, when there is enough for one.
 create function chat_private.seal() returns trigger
 language plpgsql
@@ -2345,14 +2354,14 @@ create function chat_private.strike_from_audit(_chat uuid, _ids uuid[], _most in
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …ed3822730089;
+as …dba974b93aef;
 
 -- audit.4: strikes what someone wrote, and what they were called, from the audit, of at most so many lines; gives of how many.
 create function chat_private.strike_person(_user uuid, _most integer default 500) returns integer
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …35ff79e59b30;
+as …ac146fed3ef5;
 
 -- What a line of the audit says when its words are struck.
 create function chat_private.struck(_changed jsonb) returns jsonb
@@ -2390,7 +2399,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …0ab4a77571dd;
+as …af2bfbd876a4;
 grant execute on function chat_private.upkeep() to service_role, chat_api;
 
 -- A time-ordered id (RFC 9562, version 7).

@@ -194,9 +194,20 @@ fn refused(refusal: &tokio_postgres::error::DbError) -> ApiError {
 fn denied(refusal: &tokio_postgres::error::DbError, role: &'static str, sql: &'static str) -> ApiError {
     let status = StatusCode::FORBIDDEN;
     let mut problem = Problem::new(status, code_of(status), detail_of(status));
-    // a policy that Postgres names beside the table is a restrictive one, and those are of the house: no rule of ours
-    let is_of_the_house = refusal.message().matches('"').count() > 2;
-    let held = aim(sql).filter(|_| !is_of_the_house).map(|(command, target)| format!("{role} {command} {target}"));
+    let message = refusal.message();
+    // Anything else is no rule of ours: a policy that is named beside the table is a restrictive one, and those are of the house; so is a
+    // trigger that raises this, and a table that the rules know nothing of.
+    let named = message
+        .strip_prefix("new row violates row-level security policy for table \"")
+        .and_then(|rest| rest.strip_suffix('"'))
+        .or_else(|| Some(message.strip_prefix("permission denied for ")?.split_once(' ')?.1));
+    let is_ours = |name: &str| RULES.get().is_some_and(|rules| rules.held.keys().any(|key| key.rsplit(' ').next() == Some(name)));
+    let held = aim(sql).filter(|_| named.is_some_and(is_ours)).map(|(command, target)| format!("{role} {command} {target}"));
+    if held.is_none() {
+        // its words may be somebody's, where a trigger raised it
+        let says = message.starts_with("permission denied for ").then_some(message);
+        tracing::warn!(role, aimed_at = ?aim(sql), says, "refused with 42501, by no rule of Tabletalk's");
+    }
     if let Some(rule) = held.and_then(|held| rule(RULES.get()?.held.get(&held)?)) {
         problem.detail.clone_from(&rule.sentence);
         problem.rule = Some(rule.number.clone());

@@ -1,6 +1,6 @@
 -- What became of this message, from its sending on?
 --
--- A message that is gone for good is told from the line of its end. Texts are here for as long as they are not erased, nor struck with
+-- A message that is gone for good is told from the line of its end; of one that outlived what the settings keep, there is the time of its end. Texts are here for as long as they are not erased, nor struck with
 -- the message's time.
 --
 --   psql -v chat=c4a70000-0000-4000-8000-000000000000 -v message=e5500000-0000-4000-8000-000000000001 -f sql/audit/message_history.sql
@@ -49,6 +49,13 @@ from (
     (l.changed -> 'request_id' ->> 0)::uuid
   from chat.audit_log l
   where l.chat_id = :'chat' and l.message_id = :'message' and l.table_name = 'messages' and l.operation = 'delete'
+  union all
+  select t.at, 'removed, with its time', null, null, null, null, null
+  from chat.tombstones t
+  where t.chat_id = :'chat' and t.row_id = :'message' and t.kind = 'message'
+    and not exists (select
+                    from chat.audit_log l
+                    where l.chat_id = :'chat' and l.message_id = :'message' and l.table_name = 'messages' and l.operation = 'delete')
   union all
   select
     l.at,

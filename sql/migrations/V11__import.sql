@@ -49,6 +49,7 @@ declare
   base bigint;
   end_seq bigint;  -- of what the chat had before
   sealed bigint;   -- how much of that search has in pages
+  broken text;
 begin
   perform chat_private.hold_chat(_chat);
   if not exists (select from chat.chats c where c.id = _chat and c.deleted_at is null) then
@@ -92,29 +93,35 @@ begin
   -- a row with a rev of its own is refused from everybody else, the owner too: it could stand below what has been told already
   perform set_config('chat.importing', _chat::text, true);
   -- in the order of their times, those of one moment as given; of two with one id the first
-  insert into chat.messages (
-    chat_id, id, seq, rev, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at,
-    erased_at)
-  select
-    _chat, n.id, base + n.nth, base + n.nth, n.sender_id, n.kind,
-    case when n.is_gone then '[erased]' else n.text end,
-    case when n.is_gone then '{}' else n.mentions end,
-    n.reply_to_id,
-    case when not n.is_gone then n.attachment_url end,
-    n.created_at, clock_timestamp(), n.edited_at,
-    case when n.is_gone then clock_timestamp() end
-  from (select
-          coalesce(g.id, chat_private.uuid_v7()) as id, g.sender_id, g.kind, g.text, g.mentions, g.reply_to_id, g.attachment_url,
-          g.created_at, g.edited_at,
-          coalesce(g.sender_id = any (gone), false) as is_gone,
-          row_number() over (order by g.created_at, g.place) - 1 as nth,
-          case when g.id is null then 1 else row_number() over (partition by g.id order by g.created_at, g.place) end as nth_of_id
-        from chat_private.import_rows(_messages) g) n
-  where n.nth_of_id = 1
-    and not exists (select from chat.messages m where m.chat_id = _chat and m.id = n.id)
-    and not exists (select from chat.tombstones t where t.chat_id = _chat and t.row_id = n.id and t.kind = 'message')
-  order by n.nth;
-  get diagnostics imported = row_count;
+  begin
+    insert into chat.messages (
+      chat_id, id, seq, rev, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at,
+      erased_at)
+    select
+      _chat, n.id, base + n.nth, base + n.nth, n.sender_id, n.kind,
+      case when n.is_gone then '[erased]' else n.text end,
+      case when n.is_gone then '{}' else n.mentions end,
+      n.reply_to_id,
+      case when not n.is_gone then n.attachment_url end,
+      n.created_at, clock_timestamp(), n.edited_at,
+      case when n.is_gone then clock_timestamp() end
+    from (select
+            coalesce(g.id, chat_private.uuid_v7()) as id, g.sender_id, g.kind, g.text, g.mentions, g.reply_to_id, g.attachment_url,
+            g.created_at, g.edited_at,
+            coalesce(g.sender_id = any (gone), false) as is_gone,
+            row_number() over (order by g.created_at, g.place) - 1 as nth,
+            case when g.id is null then 1 else row_number() over (partition by g.id order by g.created_at, g.place) end as nth_of_id
+          from chat_private.import_rows(_messages) g) n
+    where n.nth_of_id = 1
+      and not exists (select from chat.messages m where m.chat_id = _chat and m.id = n.id)
+      and not exists (select from chat.tombstones t where t.chat_id = _chat and t.row_id = n.id and t.kind = 'message')
+    order by n.nth;
+    get diagnostics imported = row_count;
+  exception when check_violation or not_null_violation then
+    -- anew, without the row: this runs with the owner's rights, so Postgres would show the words of it to its log
+    get stacked diagnostics broken = constraint_name;
+    raise exception using errcode = sqlstate, constraint = broken, schema = 'chat', table = 'messages', message = 'a message breaks ' || broken;
+  end;
   perform set_config('chat.importing', '', true);
   already_there := given.messages - imported;
   if imported > 0 then

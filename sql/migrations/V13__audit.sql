@@ -53,6 +53,7 @@ create table chat.audit_log (
 create index audit_log_by_sub on chat.audit_log (sub, at);
 create index audit_log_of_chat on chat.audit_log (chat_id, message_id, at);
 create index audit_log_with_words on chat.audit_log (user_id) where has_words;
+create index audit_log_of_words on chat.audit_log (chat_id, message_id) where has_words;
 call chat_private.cite('constraint audit_lines_are_of_a_kind on chat.audit_log', 'audit.3');
 comment on table chat.audit_log is 'Who wrote what, when and by which way: a line each. By months, in UTC.';
 comment on column chat.audit_log.at is 'When, by the clock.';
@@ -76,6 +77,7 @@ comment on column chat.audit_log.has_words is 'Whether it holds what somebody sa
 comment on column chat.audit_log.struck_at is 'When the words in it were struck; null: they were not.';
 comment on index chat.audit_log_by_sub is 'What did this person do, between two times?';
 comment on index chat.audit_log_of_chat is 'What became of this message? Who came to this chat, and what was changed in it?';
+comment on index chat.audit_log_of_words is 'Which lines hold words of these messages? Asked when they are removed.';
 comment on index chat.audit_log_with_words is 'Which lines hold words of this person? Asked by an erasure.';
 
 -- what came at a time that no month was made for
@@ -156,16 +158,23 @@ declare
   patience constant text := '3s';
   ahead_at_most constant integer := 24;
   usual constant text := current_setting('lock_timeout');
+  last_month constant timestamp := this_month + make_interval(months => least(greatest(_ahead, 0), ahead_at_most));
   made integer := 0;
   month timestamptz;
 begin
+  -- its size, which takes no lock that lasts: whoever makes months would wait for each other's
+  if pg_relation_size('chat_private.audit_log_rest') = 0
+     and not exists (select
+                     from generate_series(this_month, last_month, interval '1 month') i (begins)
+                     where to_regclass('chat_private.' || chat_private.month_of_audit(i.begins at time zone 'UTC')) is null) then
+    return 0;  -- without the lock, for which who strikes words would wait
+  end if;
   perform set_config('lock_timeout', patience, true);
   -- waits also for who strikes words: lest the lines are moved away under their hands
   lock table chat_private.audit_moving in exclusive mode;
   for month in
     select i.begins at time zone 'UTC'
-    from generate_series(
-      this_month, this_month + make_interval(months => least(greatest(_ahead, 0), ahead_at_most)), interval '1 month') i (begins)
+    from generate_series(this_month, last_month, interval '1 month') i (begins)
     union
     (select distinct date_trunc('month', r.at at time zone 'UTC') at time zone 'UTC' from chat_private.audit_log_rest r limit ahead_at_most)
   loop
@@ -189,6 +198,10 @@ declare
   usual constant text := current_setting('lock_timeout');
   month text;
 begin
+  if _before > date_trunc('month', clock_timestamp() at time zone 'UTC') then
+    raise exception 'this month and the next ones are written to: before % at most', date_trunc('month', clock_timestamp() at time zone 'UTC')::date
+      using errcode = '22023';
+  end if;
   perform set_config('lock_timeout', patience, true);
   lock table chat_private.audit_moving in exclusive mode;
   for month in
@@ -290,7 +303,8 @@ begin
   from jsonb_object_keys(it) k (name)
   where nullif(was -> k.name, 'null') is distinct from nullif(became -> k.name, 'null')
     and k.name <> all (tg_argv)
-    and k.name not in ('reactions', 'only_row')
+    and k.name <> 'only_row'
+    and (k.name <> 'reactions' or tg_op = 'UPDATE' and pg_trigger_depth() = 1)  -- counted by a trigger
     and (k.name <> 'last_active_at' or was ->> k.name is null)
     -- what is deleted for good or erased leaves no words here either
     and (k.name <> all (words) or tg_op <> 'DELETE' and not erases or tg_table_name = 'reactions');
@@ -350,18 +364,21 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  lines uuid[];
+  struck integer;
 begin
   lock table chat_private.audit_moving in row share mode;
-  lines := array(select l.id from chat.audit_log l where l.chat_id = _chat and l.message_id = any (_ids) and l.has_words limit _most);
-  if lines = '{}' then
-    return 0;
-  end if;
   update chat.audit_log l
   set changed = chat_private.struck(l.changed), has_words = false, struck_at = clock_timestamp()
-  where l.chat_id = _chat and l.message_id = any (_ids) and l.id = any (lines);
-  perform chat_private.write_down('strike', 'audit_log', _chat, null, null, null, jsonb_build_object('lines', cardinality(lines)));
-  return cardinality(lines);
+  from (select g.at, g.id
+        from chat.audit_log g
+        where g.chat_id = _chat and g.message_id = any (_ids) and g.has_words
+        limit _most) those
+  where l.at = those.at and l.id = those.id;
+  get diagnostics struck = row_count;
+  if struck > 0 then
+    perform chat_private.write_down('strike', 'audit_log', _chat, null, null, null, jsonb_build_object('lines', struck));
+  end if;
+  return struck;
 end
 $$;
 
@@ -371,18 +388,18 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  lines uuid[];
+  struck integer;
 begin
   lock table chat_private.audit_moving in row share mode;
-  lines := array(select l.id from chat.audit_log l where l.user_id = _user and l.has_words limit _most);
-  if lines = '{}' then
-    return 0;
-  end if;
   update chat.audit_log l
   set changed = chat_private.struck(l.changed), has_words = false, struck_at = clock_timestamp()
-  where l.user_id = _user and l.has_words and l.id = any (lines);
-  perform chat_private.write_down('strike', 'audit_log', null, null, _user, null, jsonb_build_object('lines', cardinality(lines)));
-  return cardinality(lines);
+  from (select g.at, g.id from chat.audit_log g where g.user_id = _user and g.has_words limit _most) those
+  where l.at = those.at and l.id = those.id;
+  get diagnostics struck = row_count;
+  if struck > 0 then
+    perform chat_private.write_down('strike', 'audit_log', null, null, _user, null, jsonb_build_object('lines', struck));
+  end if;
+  return struck;
 end
 $$;
 

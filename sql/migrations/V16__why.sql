@@ -381,9 +381,13 @@ declare
   said text;
   context text;
   lacks text;
+  raised_by text;
+  of_the_house text;
 begin
   if _sub is null then
     raise exception 'why may, or may not, who?' using errcode = '22023', hint = 'somebody''s id or name, anon or service_role';
+  elsif jsonb_typeof(_claims) <> 'object' or jsonb_typeof(_values) <> 'object' then
+    raise exception 'claims and values are JSON objects' using errcode = '22023';
   elsif _command <> 'select' and current_setting('transaction_read_only')::boolean then
     raise exception 'chat.why really does it and takes it back, which a read-only transaction or a standby does not let it' using errcode = '25006';
   elsif _command <> 'select' and current_setting('transaction_isolation') <> 'read committed' then
@@ -392,7 +396,7 @@ begin
   begin
     -- local to this block: the error at its end takes them back with everything else
     perform set_config('request.jwt.claims',
-                       (coalesce(_claims, '{}') || jsonb_strip_nulls(jsonb_build_object('sub', me, 'role', asks_as)))::text, true),
+                       (coalesce(_claims, '{}') - 'sub' || jsonb_strip_nulls(jsonb_build_object('sub', me, 'role', asks_as)))::text, true),
             set_config('chat.request_id', '', true),
             set_config('chat.hints_to', 'nobody', true),
             set_config('lock_timeout', '2s', true),
@@ -432,13 +436,21 @@ begin
         context = pg_exception_context;
     end;
 
-    if stage = 'to become' then
+    if state = '55P03' then
+      raise exception 'somebody else is writing there: ask again' using errcode = '55P03';
+    elsif stage = 'to become' then
       raise exception 'this login may not become %, so it can''t tell why', asks_as
         using errcode = '42501', detail = said, hint = format('grant %I to %I', asks_as, session_user);
-    elsif state = '55P03' then
-      raise exception 'somebody else is writing there: ask again' using errcode = '55P03';
     elsif state <> 'TT000' and state !~ '^(PT4|22|23)' and state <> '42501' then
       raise exception using errcode = state, message = said;
+    end if;
+    if state = '42501' then
+      -- the words of a message and of a context differ with the language of the server, names do not
+      raised_by := substring(split_part(context, e'\n', 1) from '([[:alnum:]_"]+\.[[:alnum:]_"]+\([^)]*\))');
+      raised_by := case when raised_by !~ '^chat(_private)?\.' then 'function ' || raised_by end;
+      of_the_house := (select string_agg(quote_ident(p.polname), ', ' order by p.polname)
+                       from pg_policy p
+                       where p.polrelid = to_regclass('chat.' || _table) and not p.polpermissive and strpos(said, p.polname) > 0);
     end if;
     select h.held_by, h.rule into holder from chat_private.holder(asks_as, coalesce(q.judged_as, _command), _table, q.door) h;
     tried := q.tried;
@@ -447,8 +459,9 @@ begin
       allowed := true;
       held_by := holder.held_by;
       rule := case
+        when asks_as <> 'authenticated' then holder.rule
         when _command = 'update' and _table = 'messages' and q.asked ? 'pinned_at' then 'messages.6'
-        when _command = 'update' and _table = 'participants' then 'participants.4'
+        when _command = 'update' and _table = 'participants' and q.asked ? 'role' then 'participants.4'
         when _command = 'insert' and _table = 'participants' and q.door is null then 'participants.3'
         else holder.rule end;
       fact := chat_private.fact_for(asks_as, _command, _table, q.of_chat, q.of_message, q.of_users, q.asked);
@@ -467,10 +480,11 @@ begin
         rule := holder.rule;
         code := (select r.name from chat.rules r where r.number = rule);
         held_by := holder.held_by;
-      elsif state = '42501' and said ~ 'policy ".*" for table' then
-        -- a policy that Postgres names beside the table is a restrictive one, and those are of the house: no rule of ours
+      elsif state = '42501'
+            and (raised_by is not null or of_the_house is not null or strpos(said, coalesce(q.door, _table)) = 0) then
+        -- raised by a trigger, about something else, or by a policy that Postgres names beside the table, a restrictive one: no rule of ours
         code := 'not_allowed';
-        held_by := 'restrictive ' || substring(said from '(policy ".*") for table') || ' on chat.' || _table;
+        held_by := coalesce(raised_by, 'restrictive policy ' || of_the_house || ' on chat.' || _table, 'no rule of chat.' || _table);
       elsif state = '42501' then
         code := 'not_allowed';
         rule := holder.rule;

@@ -30,6 +30,17 @@ create index messages_deleted on chat.messages (deleted_at, chat_id, seq) where 
 
 -- removing ---------------------------------------------------------------------------------------------------
 
+create function chat_private.rows_with(_chat uuid, _message uuid, _reactions jsonb) returns bigint
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+  -- reactions as the message counts them: they may be many
+  select 1
+         + coalesce((select sum((r.value ->> 'count')::bigint) from jsonb_array_elements(_reactions) r), 0)
+         + (select count(*) from chat.message_edits e where e.chat_id = _chat and e.message_id = _message)
+$$;
+
 create function chat_private.remove_messages(_chat uuid, _ids uuid[]) returns integer
 language plpgsql
 volatile
@@ -87,7 +98,8 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $$
--- Under the chat's lock. Removes at most _most of what a room does not keep, the oldest first; upto is where to go on, null when it is cut.
+-- Under the chat's lock. Removes of what a room does not keep as much as makes _most rows with all that hangs on it, and at least one message,
+-- the oldest first; upto is where to go on, null when it is cut.
 --
 -- Whoever was away while more was removed than the room keeps has nothing left that stands. To be told so, a reset, is less than to be told
 -- each id; and the ids would be more in the end than the messages ever were.
@@ -96,19 +108,23 @@ declare
   keep constant integer := (select s.keep_messages from chat.settings s);  -- as it is now: the lock may have been waited for
   kept record;
   ids uuid[];
+  is_all boolean;
 begin
   removed := 0;
   if keep is null or not exists (select from chat.chats c where c.id = _chat and c.visibility = 'public' and c.deleted_at is null) then
     return;  -- it was closed or deleted meanwhile
   end if;
   select k.seq into kept from chat_private.oldest_kept(_chat, keep, _after) k;
-  select array_agg(o.id), max(o.seq)
-  into ids, upto
-  from (select m.id, m.seq
-        from chat.messages m
-        where m.chat_id = _chat and m.seq > _after and m.seq < kept.seq
-        order by m.seq
-        limit _most) o;
+  select array_agg(o.id) filter (where o.nth = 1 or o.rows <= _most), max(o.seq) filter (where o.nth = 1 or o.rows <= _most),
+         count(*) < _most and bool_and(o.rows <= _most)
+  into ids, upto, is_all
+  from (select m.id, m.seq, row_number() over (order by m.seq) as nth,
+               sum(chat_private.rows_with(_chat, m.id, m.reactions)) over (order by m.seq) as rows
+        from (select g.id, g.seq, g.reactions
+              from chat.messages g
+              where g.chat_id = _chat and g.seq > _after and g.seq < kept.seq
+              order by g.seq
+              limit _most) m) o;
   if ids is null then
     return;
   end if;
@@ -117,7 +133,7 @@ begin
     removed := 0;
     upto := _after;
     return;
-  elsif cardinality(ids) < _most then
+  elsif is_all then
     upto := null;
   end if;
   delete from chat.tombstones t
@@ -295,6 +311,7 @@ begin
           m.id,
           m.deleted_at,
           m.seq,
+          m.reactions,
           row_number() over (order by m.deleted_at, m.chat_id, m.seq) as nth
         from chat.messages m
         where m.deleted_at <= deleted_before
@@ -302,12 +319,15 @@ begin
               > (coalesce(place.at, '-infinity'), coalesce(place.id, '00000000-0000-0000-0000-000000000000'), coalesce(place.seq, 0))
         order by m.deleted_at, m.chat_id, m.seq
         limit rows_at_most
+      ), weighed as (
+        select f.nth, sum(chat_private.rows_with(f.chat_id, f.id, f.reactions)) over (order by f.nth) as rows from first_ones f
       ), in_chats as (
         select f.chat_id, min(f.nth) as nth from first_ones f group by f.chat_id
       ), those as materialized (
         select f.chat_id, f.id, f.deleted_at, f.seq, f.nth
         from first_ones f
         where f.nth < coalesce((select i.nth from in_chats i order by i.nth offset chats_at_most limit 1), rows_at_most + 1)
+          and (f.nth = 1 or f.nth < coalesce((select min(w.nth) from weighed w where w.rows > rows_at_most), rows_at_most + 1))
       )
       select t.chat_id, array_agg(t.id) as ids, l.deleted_at, l.last_chat_id, l.seq
       from those t
@@ -367,6 +387,7 @@ comment on column chat_private.upkeep_place.seq is 'The seq in that chat after w
 comment on constraint upkeep_is_in_one_place on chat_private.upkeep_place is 'One session at a time does upkeep.';
 comment on constraint upkeep_step_is_known on chat_private.upkeep_place is 'The steps of a pass.';
 comment on index chat.messages_deleted is 'What was deleted longest ago?';
+comment on function chat_private.rows_with(uuid, uuid, jsonb) is 'How many rows go with a message: itself, its earlier texts, its reactions.';
 comment on function chat_private.remove_messages(uuid, uuid[]) is 'Removes messages of a chat for good: retention.3.';
 comment on function chat_private.oldest_kept(uuid, integer, bigint) is 'retention.1: the oldest message that a room keeps; null when it keeps all.';
 comment on function chat_private.cut_room(uuid, bigint, integer) is 'retention.1 and retention.3, for one room.';

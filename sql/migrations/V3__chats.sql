@@ -142,7 +142,9 @@ select
 from chat.chats c
 where c.visibility = 'public'
   and c.deleted_at is null
-  and ((select chat.uid()) is not null or (select s.anon_reads_public_rooms from chat.settings s));
+  and case when (select chat.uid()) is null then (select s.anon_reads_public_rooms from chat.settings s)
+           -- users.9: a token that was given out before opens nothing either
+           else (select not exists (select from chat.users u where u.id = chat.uid() and u.erased_at is not null)) end;
 
 create view chat_private.my_companions as
 select

@@ -1,6 +1,6 @@
 -- Erasure: who erases whom, what is left, and that it stays so.
 begin isolation level read committed;
-select plan(65);
+select plan(67);
 set local client_min_messages = warning;
 
 \ir people.psql
@@ -124,8 +124,10 @@ select pg_temp.refused('select chat.introduce_me()', 'PT403', 'users.9', 'no tok
 select pg_temp.does($$update chat.users set display_name = 'Bob'$$, 0, 'users.9', 'he gives himself no name');
 select pg_temp.refused($$select chat.create_group('x', '{}')$$, 'PT403', 'users.9', 'founds nothing');
 select pg_temp.refused($$select chat.join_room(pg_temp.id('yard')::text)$$, 'PT403', 'users.9', 'joins nothing');
-select pg_temp.refused($$insert into chat.participants (chat_id) values (pg_temp.id('yard'))$$, 'PT403', 'users.9', 'nor by insert');
-select pg_temp.refused($$update chat.participants set left_at = null where chat_id = pg_temp.id('yard') and user_id = pg_temp.id('bob')$$, 'PT403', 'users.9', 'nor comes back');
+select pg_temp.refused($$insert into chat.participants (chat_id) values (pg_temp.id('yard'))$$, 'PT403', 'participants.2', 'nor by insert: no room is open to them');
+select pg_temp.refused($$update chat.participants set left_at = null where chat_id = pg_temp.id('yard') and user_id = pg_temp.id('bob')$$, 'PT403', 'participants.2', 'nor comes back');
+select is_empty('select id from chat.chats', 'users.9: reads no public room');
+select is_empty('select id from chat.messages', 'users.9: nor what is said there');
 select pg_temp.refused($$insert into chat.messages (chat_id, text) values (pg_temp.id('yard'), 'x')$$, 'PT403', 'messages.2', 'says nothing');
 select pg_temp.refused($$insert into chat.friendships (addressee_id) values (pg_temp.id('alice'))$$, 'PT403', 'users.9', 'asks for no friendship');
 select pg_temp.refused($$insert into chat.blocks (blocked_id) values (pg_temp.id('alice'))$$, 'PT403', 'users.9', 'and blocks nobody');

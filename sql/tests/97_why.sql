@@ -1,6 +1,6 @@
 -- Why: the rules answer questions about themselves.
 begin isolation level read committed;
-select plan(68);
+select plan(70);
 set local client_min_messages = warning;
 
 \ir people.psql
@@ -125,8 +125,24 @@ create policy house_sees on chat.messages for select to authenticated using (fal
 select set_config('role', 'none', true);
 select is((select concat_ws(' | ', w.allowed, w.code, w.rule, w.held_by, w.fact)
            from chat.why(pg_temp.id('bob')::text, 'insert', 'messages', pg_temp.of('walk')) w),
-  'f | not_allowed | restrictive policy "house" on chat.messages | new row violates row-level security policy "house" for table "messages"',
+  'f | not_allowed | restrictive policy house on chat.messages | new row violates row-level security policy "house" for table "messages"',
   'a restrictive policy that refuses is named alone, and no rule of ours');
+select set_config('role', 'chat_owner', true);
+drop policy house on chat.messages;
+create function chat.house() returns trigger language plpgsql as $$ begin raise 'suspended' using errcode = '42501'; end $$;
+create trigger _000_house before insert on chat.messages for each row execute function chat.house();
+select set_config('role', 'none', true);
+alter function chat.house() set schema public;
+select is((select concat_ws(' | ', w.allowed, w.code, w.rule, w.held_by, w.fact)
+           from chat.why(pg_temp.id('bob')::text, 'insert', 'messages', pg_temp.of('walk')) w),
+  'f | not_allowed | function public.house() | suspended', 'so is a function of the house that refuses');
+select set_config('role', 'chat_owner', true);
+drop trigger _000_house on chat.messages;
+create policy house on chat.messages as restrictive for insert to public with check (exists (select from chat_private.migrations));
+select set_config('role', 'none', true);
+select is((select concat_ws(' | ', w.allowed, w.code, w.rule, w.held_by, w.fact)
+           from chat.why(pg_temp.id('bob')::text, 'insert', 'messages', pg_temp.of('walk')) w),
+  'f | not_allowed | no rule of chat.messages | permission denied for table migrations', 'and where a policy of the house lacks a grant, no rule is named');
 select pg_temp.is_why('bob', 'select', 'messages', pg_temp.of('a1'), null,
   't | policy select_reader on chat.messages, or policy house_sees | Alice sent it at <time>, and Bob is a member', 'messages.1: a permissive policy of the house is named beside ours');
 select set_config('role', 'chat_owner', true);

@@ -9,11 +9,11 @@
 mod conninfo;
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context as _, bail};
@@ -24,6 +24,9 @@ use tokio_postgres::config::Host;
 use crate::app::Database;
 use crate::config::{DatabaseSettings, PsqlArgs, Settings};
 use crate::dsn::Dsn;
+
+/// What comes from a command or a file ends with its first error, and says so by its exit code.
+const STRICT: &str = "ON_ERROR_STOP=1";
 
 /// libpq's variables that would lead psql elsewhere than the settings say.
 const LEADING_ASTRAY: [&str; 7] = ["PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD"];
@@ -59,7 +62,10 @@ async fn open(database: &Database, settings: &DatabaseSettings, arguments: &Psql
     }
     let opening = arguments.who.as_deref().map(Opening::write).transpose()?;
     if let Some(opening) = &opening {
-        psql.env("PSQLRC", &opening.0);
+        psql.env("PSQLRC", opening.file());
+    }
+    if opening.is_none() {
+        psql.arg(format!("--set={STRICT}"));
     }
     psql.args(&arguments.arguments).stdin(Stdio::inherit()).kill_on_drop(true);
     // Ctrl-C is psql's to answer: it cancels a statement there. SIGTERM and SIGHUP end psql, and then us, in order.
@@ -116,26 +122,29 @@ fn private(dsn: &Dsn) -> Vec<(&'static str, String)> {
     variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-/// A file of what psql runs first, for ourselves alone. It goes when this does.
+/// A file of what psql runs first, in a folder for ourselves alone: beside it psql looks for one of its own version, and prefers that. It
+/// goes when this does.
 struct Opening(PathBuf);
 
 impl Opening {
     fn write(who: &str) -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("tabletalk-psql-{}", uuid::Uuid::new_v4()));
-        let opening = Self(path);
-        let write = |path: &Path| {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-            file.write_all(commands(who).as_bytes())
-        };
-        write(&opening.0).with_context(|| format!("cannot write {}", opening.0.display()))?;
+        let folder = std::env::temp_dir().join(format!("tabletalk-psql-{}", uuid::Uuid::new_v4()));
+        DirBuilder::new().mode(0o700).create(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let opening = Self(folder);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(opening.file())?;
+        file.write_all(commands(who).as_bytes())?;
         Ok(opening)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("psqlrc")
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "a temporary file stays behind");
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "a temporary folder stays behind");
         }
     }
 }
@@ -168,16 +177,22 @@ select set_config('request.jwt.claims', '{claims}', false) \\g /dev/null
 \\if :ERROR
 \\warn 'This login cannot be {shown}.'
 \\else
-select not {is_known} as tabletalk_unknown \\gset
 commit;
 begin;
 \\set PROMPT1 '{shown}%R%x%# '
 \\set PROMPT2 '{shown}%R%x%# '
 \\warn 'In a transaction as {shown}: what you do is undone at the end unless you commit.'
+\\set tabletalk_unknown false
+savepoint tabletalk;
+select not {is_known} as tabletalk_unknown \\gset
+rollback to savepoint tabletalk;
+release savepoint tabletalk;
 \\if :tabletalk_unknown
 \\warn 'No user {shown} is known here yet.'
 \\endif
 \\unset tabletalk_unknown
+\\set ON_ERROR_ROLLBACK interactive
+\\set ON_ERROR_STOP 1
 \\endif
 \\set QUIET :tabletalk_quiet
 "

@@ -7,6 +7,7 @@ mod tries;
 
 use serde_json::{Value, json};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use crate::support::Database;
 use crate::support::cluster::INSTALLER;
@@ -44,12 +45,16 @@ impl Question {
 
     /// Asks it.
     pub async fn ask(&self, dba: &Client) -> Result<Why, tokio_postgres::Error> {
-        let row = dba
-            .query_one(
-                "select w.allowed, w.code, w.rule, w.held_by, w.fact from chat.why($1, $2, $3, $4, $5, $6) w",
-                &[&self.who, &self.command, &self.table, &self.id, &self.values, &self.claims],
-            )
-            .await?;
+        let asked = "select w.allowed, w.code, w.rule, w.held_by, w.fact from chat.why($1, $2, $3, $4, $5, $6) w";
+        let mut tries = 0;
+        let row = loop {
+            let row = dba.query_one(asked, &[&self.who, &self.command, &self.table, &self.id, &self.values, &self.claims]).await;
+            match row {
+                // roles belong to the whole cluster, and another test grants them too
+                Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) && tries < 5 => tries += 1,
+                row => break row?,
+            }
+        };
         Ok(Why { allowed: row.get(0), code: row.get(1), rule: row.get(2), held_by: row.get(3), fact: row.get(4) })
     }
 }

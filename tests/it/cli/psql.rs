@@ -131,8 +131,12 @@ async fn what_psql_runs_first_is_ours_alone_and_does_not_stay() {
         command
     };
     let files = || std::fs::read_dir(&folder.0).expect("the folder").count();
-    let ran = run(with(&["--as", "alice", "--", "-c", "\\! ls -l $TMPDIR"]));
-    assert!(ran.out.contains("-rw------- ") && ran.out.contains("tabletalk-psql-"), "{ran:?}");
+    let ran = run(with(&["--as", "alice", "--", "-c", "\\! ls -lR $TMPDIR"]));
+    assert!(
+        ran.out.contains("drwx------ ") && ran.out.contains("tabletalk-psql-"),
+        "nobody else plants a file beside it: {ran:?}"
+    );
+    assert!(ran.out.contains("-rw------- "), "{ran:?}");
     assert_eq!(files(), 0);
     let ran = run(with(&["--as", "alice", "--", "-c", "select 1/0"]));
     assert_eq!((ran.code, files()), (Some(1), 0), "{ran:?}");
