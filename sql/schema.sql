@@ -370,6 +370,11 @@ using (deleted_at is null
             or exists (select from chat_private.my_open_rooms o
                        where o.chat_id = chats.id and chats.visibility = 'public')));
 
+-- live.1: the server's relay reads what changed for everybody who listens, and nobody else does
+create policy select_relay on chat.chats for select
+to chat_relay
+using (true);
+
 -- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.chats for select
 to service_role, chat_auditor
@@ -424,7 +429,7 @@ create trigger _900_rev before insert or update on chat.chats
 for each row
 execute function chat_private.stamp_chat();
 
-grant select on chat.chats to anon, chat_auditor;
+grant select on chat.chats to anon, chat_auditor, chat_relay;
 grant select, insert (id, type, visibility, name, topic, read_only), update (visibility, name, topic, read_only) on chat.chats to authenticated;
 grant select, update (visibility, name, topic, read_only) on chat.chats to service_role;
 
@@ -467,6 +472,11 @@ using (user_id = (select chat.uid())
                   where m.chat_id = participants.chat_id and participants.rev > 0)
        or exists (select from chat_private.my_open_rooms o
                   where o.chat_id = participants.chat_id and participants.rev > 0));
+
+-- live.1: the server's relay reads what changed for everybody who listens, and nobody else does
+create policy select_relay on chat.participants for select
+to chat_relay
+using (true);
 
 -- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.participants for select
@@ -535,7 +545,7 @@ create trigger _900_rev before insert or update on chat.participants
 for each row
 execute function chat_private.stamp_participant();
 
-grant select on chat.participants to anon, chat_auditor;
+grant select on chat.participants to anon, chat_auditor, chat_relay;
 grant select, insert (chat_id, user_id, role), update (role, left_at) on chat.participants to authenticated, service_role;
 
 -- chat.tombstones -------------------------------------------------------------------------------------------
@@ -647,6 +657,11 @@ using (exists (select from chat_private.my_memberships m
                  and (messages.deleted_at is null or m.role <> 'member'))
        or exists (select from chat_private.my_open_rooms o
                   where o.chat_id = messages.chat_id and messages.deleted_at is null));
+
+-- live.1: the server's relay reads what changed for everybody who listens, and nobody else does
+create policy select_relay on chat.messages for select
+to chat_relay
+using (true);
 
 -- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.messages for select
@@ -787,7 +802,7 @@ for each row when (row_security_active('chat.messages'::regclass::oid) and curre
 execute function chat_private.message_update_rules();
 
 grant select on chat.messages to chat_auditor;
-grant select (chat_id, id, seq, rev, xid, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at, pinned_at, deleted_at, erased_at, reactions) on chat.messages to anon;
+grant select (chat_id, id, seq, rev, xid, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at, pinned_at, deleted_at, erased_at, reactions) on chat.messages to anon, chat_relay;
 grant select (chat_id, id, seq, rev, xid, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at, pinned_at, deleted_at, erased_at, reactions), insert (chat_id, id, text, mentions, reply_to_id, attachment_url), update (text, mentions, pinned_at), delete on chat.messages to authenticated;
 grant select, insert (chat_id, id, sender_id, kind, text, mentions, reply_to_id, attachment_url), update (text, mentions, pinned_at), delete on chat.messages to service_role;
 
@@ -845,6 +860,11 @@ create policy select_participant on chat.read_markers for select
 to authenticated
 using (exists (select from chat_private.my_memberships m where m.chat_id = read_markers.chat_id));
 
+-- live.1: the server's relay reads what changed for everybody who listens, and nobody else does
+create policy select_relay on chat.read_markers for select
+to chat_relay
+using (true);
+
 -- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
 create policy select_staff on chat.read_markers for select
 to service_role, chat_auditor
@@ -869,7 +889,7 @@ create trigger _100_forward before insert or update on chat.read_markers
 for each row
 execute function chat_private.read_forward();
 
-grant select on chat.read_markers to anon, service_role, chat_auditor;
+grant select on chat.read_markers to anon, service_role, chat_auditor, chat_relay;
 grant select, insert (chat_id, seq), update (seq) on chat.read_markers to authenticated;
 
 -- chat.reactions --------------------------------------------------------------------------------------------
@@ -1148,6 +1168,13 @@ as …5fbde13d094c;
 
 -- functions of chat -----------------------------------------------------------------------------------------
 
+-- Who came, left or changed in which chat since a snapshot, and which chats did; a last row end with the next snapshot.
+create function chat.arrivals(_since pg_snapshot) returns table(what text, chat_id uuid, user_id uuid, next_position text)
+language sql
+stable
+as …c9d4fa136937;
+grant execute on function chat.arrivals(pg_snapshot) to chat_relay;
+
 -- What changed in a chat since a rev: first a row head, or reset (list it anew); then keys of rows, to be read under the policies; a key without a row is gone.
 create function chat.changes(_chat uuid, _since bigint, _limit bigint default 100, _epoch text default null::text) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, head_rev bigint, epoch text)
 language sql
@@ -1293,12 +1320,26 @@ volatile
 as …e5823bcd9729;
 grant execute on function chat.join_room(text) to authenticated;
 
+-- What changed in chats since their revs: heads, standings of who listens or came or went, keys of rows; one snapshot.
+create function chat.live(_chats uuid[], _since bigint[], _listening_to uuid[], _listeners uuid[], _roles text[], _limit bigint default 500) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint, head_rev bigint, asks_as text, reads_after bigint, reads_deleted_after bigint)
+language sql
+stable
+as …bef122a1da56;
+grant execute on function chat.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
+
+-- Which life of the database this is, where it stands, and whether the house has policies of its own on what is told.
+create function chat.live_epoch() returns table(epoch text, snapshot text, is_strict boolean)
+language sql
+stable
+as …5a4793745d97;
+grant execute on function chat.live_epoch() to chat_relay;
+
 -- What people are called: pairs of a chat that one reads and someone who is or was in it.
 create function chat.names(_chats uuid[], _user_ids uuid[]) returns table(chat_id uuid, user_id uuid, display_name text, avatar_url text)
 language sql
 stable
 as …4568f6a56988;
-grant execute on function chat.names(uuid[],uuid[]) to anon, authenticated, service_role;
+grant execute on function chat.names(uuid[],uuid[]) to anon, authenticated, service_role, chat_relay;
 
 -- The direct chat with this person: made if there is none, brought back if one left it.
 create function chat.open_direct(_other uuid, out chat_id uuid, out created boolean) returns record
@@ -1365,6 +1406,15 @@ set search_path = pg_catalog, pg_temp
 as …63c3d89dd224;
 
 -- functions of chat_private ---------------------------------------------------------------------------------
+
+-- live.1, of chats that nobody asks for.
+create function chat_private.arrivals(_since pg_snapshot) returns table(what text, chat_id uuid, user_id uuid, next_position text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …acbc79422634;
+grant execute on function chat_private.arrivals(pg_snapshot) to chat_relay;
 
 -- audit.2: the line of a row that is written.
 create function chat_private.audit() returns trigger
@@ -1451,11 +1501,11 @@ set search_path = pg_catalog, pg_temp
 as …a5d75aaa5814;
 
 -- The keys of what changed in a chat since a rev, in order; asks nobody who they are.
-create function chat_private.changed(_chat uuid, _since bigint, _sees_after bigint, _limit bigint) returns table(rev bigint, what text, row_id uuid, is_new boolean)
-language sql
+create function chat_private.changed(_chat uuid, _since bigint, _sees_after bigint, _limit bigint) returns table(rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint)
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as …d8032718c696;
+as …a90382b08d90;
 
 -- changes.1, for one chat.
 create function chat_private.changes(_chat uuid, _since bigint, _limit bigint, _epoch text) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, head_rev bigint, epoch text)
@@ -1727,7 +1777,7 @@ create function chat_private.fact_of(_rule text, _chat uuid, _message uuid, _use
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …eaf459c0fee2;
+as …eb09fda05981;
 
 -- What someone is called whose token has no name.
 create function chat_private.fallback_name(_id uuid) returns text
@@ -1921,6 +1971,24 @@ stable
 set search_path = pg_catalog, pg_temp
 as …8a06045a059e;
 
+-- live.1, of many chats.
+create function chat_private.live(_chats uuid[], _since bigint[], _listening_to uuid[], _listeners uuid[], _roles text[], _limit bigint) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint, head_rev bigint, asks_as text, reads_after bigint, reads_deleted_after bigint)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …0be69e42e248;
+grant execute on function chat_private.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
+
+-- Which life of the database this is, where it stands, and whether the house has policies of its own on what is told.
+create function chat_private.live_epoch() returns table(epoch text, snapshot text, is_strict boolean)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …cb3acbb74718;
+grant execute on function chat_private.live_epoch() to chat_relay;
+
 -- Takes the chat's lock until the end of the transaction, unless the asker is a stranger to it.
 create function chat_private.lock_chat(_chat uuid) returns void
 language plpgsql
@@ -2044,8 +2112,8 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode=force_generic_plan
-as …b40b51944e54;
-grant execute on function chat_private.names(uuid[],uuid[]) to anon, authenticated, service_role;
+as …680b21b258c9;
+grant execute on function chat_private.names(uuid[],uuid[]) to anon, authenticated, service_role, chat_relay;
 
 -- A fresh uid: 12 letters, 72 random bits.
 create function chat_private.new_uid() returns text
@@ -2341,6 +2409,13 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …3b96783a9d02;
+
+-- From where on people read chats: of messages, and of deleted ones.
+create function chat_private.standings(_chats uuid[], _users uuid[], _roles text[]) returns table(chat_id uuid, user_id uuid, asks_as text, reads_after bigint, reads_deleted_after bigint, since_rev bigint)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as …3308bfebffea;
 
 -- users.9.
 create function chat_private.stay_erased() returns trigger

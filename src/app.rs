@@ -5,10 +5,13 @@
 
 mod connections;
 mod database;
+mod origins;
 mod routes;
+mod sockets;
 pub mod upkeep;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,9 +22,15 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{AuthConfig, Authenticator};
 use crate::config::Settings;
 use crate::db::Db;
+use crate::realtime::Live;
+use crate::realtime::loopback::Loopback;
+use crate::realtime::native::Native;
+use crate::realtime::sse::Streams;
 use crate::{check, error, operations};
 
 use connections::Bounded;
+use origins::Origins;
+use sockets::Doors;
 
 pub use database::{Database, DevelopmentSecret, development_secret};
 
@@ -44,6 +53,7 @@ struct Serving {
     db: Db,
     care: Option<JoinHandle<()>>,
     upkeep: Option<JoinHandle<()>>,
+    live: Live,
     stop: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -96,7 +106,7 @@ impl App {
     /// # Errors
     /// When the private server cannot be stopped.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Serving { db, care, upkeep, stop, task, .. } = self.serving;
+        let Serving { db, care, upkeep, live, stop, task, .. } = self.serving;
         if let Some(care) = care {
             care.abort();
             // its hold on the private server ends with it
@@ -110,6 +120,7 @@ impl App {
         if let Some(upkeep) = upkeep {
             let _ = upkeep.await;
         }
+        live.stop().await;
         db.close();
         self.database.close().await
     }
@@ -139,7 +150,15 @@ impl Serving {
         let url = url.trim_end_matches('/').to_owned();
         let stop = CancellationToken::new();
         let figures = operations::Figures::new()?;
-        let endpoint = routes::routes(&db, authenticator, &url, &settings.process.origins, figures.clone(), &stop);
+        let live = Live::start(&db, database.api(), database.listening()?, &stop).await?;
+        let api = Loopback::default();
+        let doors = Doors {
+            native: Native { hub: live.hub.clone(), api: api.clone(), authenticator: authenticator.clone(), stop: stop.clone() },
+            streams: Streams { hub: live.hub.clone(), api: api.clone(), stop: stop.clone() },
+        };
+        let origins = Origins::new(&url, &settings.process.origins);
+        let endpoint = Arc::new(routes::routes(&db, authenticator, doors, &url, origins, figures.clone(), &stop));
+        api.set(Arc::clone(&endpoint));
         let stopping = stop.clone();
         let task = tokio::spawn(
             poem::Server::new_with_acceptor(Bounded::by_descriptors(acceptor)).idle_timeout(IDLE).run_with_graceful_shutdown(
@@ -151,7 +170,7 @@ impl Serving {
         let care = database.look_after(&db);
         let upkeep =
             settings.process.upkeep.pace().map(|pace| tokio::spawn(upkeep::keep_up(db.clone(), figures, pace, stop.clone())));
-        Ok(Self { address, url, secret, db, care, upkeep, stop, task })
+        Ok(Self { address, url, secret, db, care, upkeep, live, stop, task })
     }
 }
 

@@ -34,7 +34,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     start_log(&cli.settings.process)?;
     let settings = cli.settings;
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(&settings).await,
+        Command::Serve => Box::pin(serve(&settings)).await,
         Command::Migrate => migrate(&settings).await,
         Command::Token(arguments) => {
             println!("{}", token(&settings, &arguments)?);

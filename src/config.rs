@@ -146,6 +146,9 @@ pub struct DatabaseSettings {
     /// Migrate and make roles with this login, which needs CREATEROLE and CREATE on the database, no superuser
     #[arg(long, env = "DATABASE_ADMIN_URL", hide_env_values = true, global = true, value_name = "URL")]
     pub database_admin_url: Option<String>,
+    /// A route for LISTEN that leads to Postgres itself, where DATABASE_URL leads through a pooler in transaction mode
+    #[arg(long, env = "DATABASE_LISTEN_URL", hide_env_values = true, global = true, value_name = "URL")]
+    pub database_listen_url: Option<String>,
     /// Folder of the private server and of the development secret [default: the platform's data folder]
     #[arg(long, env = "TABLETALK_DATA", global = true, value_name = "FOLDER")]
     pub data: Option<PathBuf>,

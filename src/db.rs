@@ -6,6 +6,8 @@
 //!
 //! This file knows nothing of chats, except that a write to one takes that chat's lock first. Errors go to [`crate::error`].
 
+mod envelope;
+mod hints;
 mod queue;
 mod statement;
 
@@ -22,6 +24,8 @@ use uuid::Uuid;
 use crate::auth::Identity;
 use crate::dsn::Dsn;
 
+use envelope::{Access, Envelope, silent};
+pub use hints::Hints;
 use queue::{Queues, Turn};
 use statement::Statements;
 
@@ -29,10 +33,6 @@ use statement::Statements;
 const POOL_WAIT: Duration = Duration::from_secs(5);
 /// How long making a connection may take.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
-/// How long a statement waits for a chat's lock, in Postgres' notation.
-const LOCK_TIMEOUT: &str = "5s";
-/// How long a statement may run, in Postgres' notation.
-const STATEMENT_TIMEOUT: &str = "15s";
 /// How long a whole request may wait for Postgres' answers: longer than Postgres lets it wait and run, so that only a server or a network
 /// that has fallen silent is given up.
 const ANSWER_WAIT: Duration = Duration::from_secs(25);
@@ -46,20 +46,8 @@ const STALE_RETRIES: usize = 2;
 
 /// What the pool's connections run as.
 const API: &str = "chat_api";
-
-const BEGIN: &str = "begin isolation level read committed";
-const BEGIN_READ_ONLY: &str = "begin isolation level read committed read only";
-// Local to the transaction, all of it. READ COMMITTED is spelt out above because a database may default otherwise.
-const ENTER: &str = "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true), \
-                     set_config('statement_timeout', $3, true), set_config('lock_timeout', $4, true), \
-                     set_config('chat.hints_to', 'server', true), set_config('chat.hints', '', true), \
-                     set_config('chat.request_id', $5, true)";
-// The lock comes after the claims, which say whether a stranger asks, and before the statement, whose snapshot must be younger.
-const ENTER_LOCKED: &str = "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true), \
-                            set_config('statement_timeout', $3, true), set_config('lock_timeout', $4, true), \
-                            set_config('chat.hints_to', 'server', true), set_config('chat.hints', '', true), \
-                            set_config('chat.request_id', $5, true), chat_private.lock_chat($6)";
-const COMMIT: &str = "commit";
+/// What reads for everybody who listens.
+const RELAY: &str = "chat_relay";
 
 /// A statement's parameter, owned: a request that nobody waits for any more still runs to its end.
 pub type Param = Box<dyn ToSql + Send + Sync>;
@@ -128,6 +116,11 @@ impl DbError {
         self.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
     }
 
+    /// What Postgres said, as its code; empty where it said nothing.
+    pub fn sqlstate(&self) -> &str {
+        self.code().map_or("", SqlState::code)
+    }
+
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Refused(refusal) | Self::Denied { refusal, .. } => Some(refusal.code()),
@@ -142,13 +135,7 @@ pub struct Db {
     pool: Pool,
     statements: Statements,
     queues: Arc<Queues>,
-}
-
-/// What a request does to the database besides its statement.
-#[derive(Clone, Copy)]
-enum Access {
-    Read,
-    Write { lock: Option<Uuid> },
+    hints: Hints,
 }
 
 impl Db {
@@ -184,7 +171,7 @@ impl Db {
             .timeouts(Timeouts { wait: Some(POOL_WAIT), create: Some(CONNECT_WAIT), recycle: Some(CONNECT_WAIT) })
             .post_create(become_api)
             .build()?;
-        Ok(Self { pool, statements: Statements::new(pooled), queues: Arc::new(Queues::default()) })
+        Ok(Self { pool, statements: Statements::new(pooled), queues: Arc::new(Queues::default()), hints: Hints::default() })
     }
 
     /// Runs a statement that reads, as `who`.
@@ -211,6 +198,20 @@ impl Db {
         let access = Access::Write { lock: None };
         let request = String::new();
         self.run(Envelope { role: API, claims: Arc::from("{}"), request, access, sql, params: Vec::new() }, None).await
+    }
+
+    /// Runs a statement of the relay's, which reads for everybody who listens.
+    ///
+    /// # Errors
+    /// [`DbError`], when there are no rows to answer with.
+    pub async fn read_as_relay(&self, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        let request = String::new();
+        self.run(Envelope { role: RELAY, claims: Arc::from("{}"), request, access: Access::Read, sql, params }, None).await
+    }
+
+    /// The chats in which statements of this process changed something.
+    pub fn hints(&self) -> &Hints {
+        &self.hints
     }
 
     /// Runs a statement that writes to one chat, as `who`, under that chat's lock.
@@ -248,8 +249,7 @@ impl Db {
     }
 
     async fn run(&self, envelope: Envelope, turn: Option<Turn>) -> Result<Vec<Row>, DbError> {
-        let statements = self.statements.clone();
-        let pool = self.pool.clone();
+        let (statements, hints, pool) = (self.statements.clone(), self.hints.clone(), self.pool.clone());
         // A task of its own: a client that hangs up does not leave a connection half-way through a transaction. The task
         // gives it back when every answer is there.
         let task = tokio::spawn(async move {
@@ -257,7 +257,7 @@ impl Db {
             let mut tries = 0;
             loop {
                 let connection = pool.get().await?;
-                match envelope.send(connection, &statements).await {
+                match envelope.send(connection, &statements, &hints).await {
                     Err(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) && tries < DEADLOCK_RETRIES => {
                         tries += 1;
                     }
@@ -268,119 +268,4 @@ impl Db {
         });
         task.await.unwrap_or_else(|panic| Err(DbError::Fault(panic.to_string())))
     }
-}
-
-/// One request's transaction, or one of the server's own.
-struct Envelope {
-    role: &'static str,
-    claims: Arc<str>,
-    /// What the audit calls it; empty outside of requests.
-    request: String,
-    access: Access,
-    sql: &'static str,
-    params: Vec<Param>,
-}
-
-impl Envelope {
-    fn of(who: &Identity, access: Access, sql: &'static str, params: Vec<Param>) -> Self {
-        let request = who.request.map(|id| id.to_string()).unwrap_or_default();
-        Self { role: who.role.as_str(), claims: Arc::clone(&who.claims), request, access, sql, params }
-    }
-
-    async fn send(&self, connection: Object, statements: &Statements) -> Result<Vec<Row>, DbError> {
-        let lease = Lease(Some(connection));
-        let flushed = timeout(ANSWER_WAIT, self.flush(lease.connection(), statements)).await;
-        match flushed.unwrap_or_else(|_| Err(Failure::OfEnvelope(silent()))) {
-            Ok(rows) => {
-                lease.give_back();
-                Ok(rows)
-            }
-            Err(Failure::InStatement(error)) if !error.is_stale_plan() && !error.is_of_a_standby() => {
-                lease.give_back();
-                Err(error)
-            }
-            Err(Failure::InStatement(error) | Failure::OfEnvelope(error)) => Err(error),
-        }
-    }
-
-    async fn flush(&self, connection: &Object, statements: &Statements) -> Result<Vec<Row>, Failure> {
-        let lock = match self.access {
-            Access::Write { lock } => lock,
-            Access::Read => None,
-        };
-        let begin = match self.access {
-            Access::Read => BEGIN_READ_ONLY,
-            Access::Write { .. } => BEGIN,
-        };
-        // Made ready before anything is sent: a statement that had to be prepared on the way would arrive after COMMIT.
-        let ready = async |sql, role| statements.ready(connection, sql, role).await.map_err(Failure::OfEnvelope);
-        let enter = ready(if lock.is_some() { ENTER_LOCKED } else { ENTER }, "").await?;
-        let statement = ready(self.sql, self.role).await?;
-
-        let claims: &str = &self.claims;
-        let mut entering: Vec<&(dyn ToSql + Sync)> = vec![&self.role, &claims, &STATEMENT_TIMEOUT, &LOCK_TIMEOUT, &self.request];
-        if let Some(chat) = &lock {
-            entering.push(chat);
-        }
-        let params: Vec<&(dyn ToSql + Sync)> = self.params.iter().map(|p| p.as_ref() as &(dyn ToSql + Sync)).collect();
-
-        // Polled in this order, so sent in this order; the first poll sends everything.
-        let (begun, entered, rows, committed) = tokio::join!(
-            biased;
-            connection.batch_execute(begin),
-            enter.query(connection, &entering),
-            statement.query(connection, &params),
-            connection.batch_execute(COMMIT),
-        );
-        // COMMIT of a failed transaction is no error to Postgres, so every answer counts, the earliest first.
-        begun.map_err(|error| Failure::OfEnvelope(error.into()))?;
-        match entered {
-            // a lock not had in time is an answer like any other
-            Err(error) if error.as_db_error().is_some() => return Err(Failure::InStatement(error.into())),
-            Err(error) => return Err(Failure::OfEnvelope(error.into())),
-            Ok(_) => {}
-        }
-        let rows = rows.map_err(|error| match DbError::from(error) {
-            DbError::Refused(refusal) if *refusal.code() == SqlState::INSUFFICIENT_PRIVILEGE => {
-                Failure::InStatement(DbError::Denied { refusal, role: self.role, sql: self.sql })
-            }
-            refused @ DbError::Refused(_) => Failure::InStatement(refused),
-            other => Failure::OfEnvelope(other),
-        })?;
-        committed.map_err(|error| Failure::OfEnvelope(error.into()))?;
-        Ok(rows)
-    }
-}
-
-/// A connection of the pool that goes back only from a transaction that ended in order. On every other way out, a panic too, it is
-/// closed: what state it is in is anybody's guess.
-struct Lease(Option<Object>);
-
-impl Lease {
-    fn connection(&self) -> &Object {
-        self.0.as_ref().expect("invariant: given back at the end alone")
-    }
-
-    fn give_back(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(Object::take(connection));
-        }
-    }
-}
-
-fn silent() -> DbError {
-    DbError::Away(format!("no answer within {} s", ANSWER_WAIT.as_secs()))
-}
-
-enum Failure {
-    /// The transaction ended in order, without effect.
-    InStatement(DbError),
-    /// Something around the statement went wrong; the connection is not to be trusted.
-    OfEnvelope(DbError),
 }

@@ -22,11 +22,13 @@
 mod tls;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 use std::{fmt, io};
 
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use tls::{Authorities, certificates_in, client_config, no_tls, private_key};
@@ -37,6 +39,13 @@ const DRIVERS: &str = "application_name channel_binding connect_timeout dbname h
     keepalives_idle keepalives_interval load_balance_hosts options port target_session_attrs user";
 /// What is read here. The rest of libpq's is refused rather than ignored: some of it asks for more safety.
 const OURS: &str = "gssencmode keepalives_count password pgbouncer sslcert sslkey sslmode sslrootcert";
+
+/// Notices that wait for whoever listens.
+const NOTICES_MAX: usize = 1_000;
+/// How long a connection that listens is silent before TCP asks whether the other side is still there.
+const LISTENING_IDLE: Duration = Duration::from_secs(5);
+/// And how long what was sent may go without an answer.
+const LISTENING_SILENCE: Duration = Duration::from_secs(10);
 
 /// Which parameter is wrong, and how. Made of this file's own words and of numbers: no piece of the connection string
 /// is in it, for a piece of a badly quoted string may be a piece of the password.
@@ -122,6 +131,28 @@ impl Dsn {
             tracing::debug!(database, error, "connection ended");
         });
         Ok((client, task))
+    }
+
+    /// One connection, and the payloads of what is notified to it: nothing more once it has ended.
+    ///
+    /// # Errors
+    /// As [`Dsn::connect`].
+    pub async fn connect_listening(&self) -> Result<(Client, mpsc::Receiver<String>), tokio_postgres::Error> {
+        let mut config = self.config.clone();
+        config.keepalives_idle(LISTENING_IDLE).tcp_user_timeout(LISTENING_SILENCE);
+        let (client, mut connection) = config.connect(self.tls()).await?;
+        let (sender, payloads) = mpsc::channel(NOTICES_MAX);
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+                // who does not keep up with what is notified holds back the connection, and so the database's queue, not the memory
+                if let AsyncMessage::Notification(notice) = message
+                    && sender.send(notice.payload().to_owned()).await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Ok((client, payloads))
     }
 
     /// `user@host:port,host:port/database`, for logs: never the password, nor the options.

@@ -25,6 +25,7 @@ pub mod migrate;
 pub mod operations;
 pub mod pooler;
 pub mod postgres;
+pub mod realtime;
 pub mod schema;
 pub mod web;
 pub mod wire;

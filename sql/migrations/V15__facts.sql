@@ -166,7 +166,8 @@ begin
     -- who asks as what
     when _rule in ('service_writes', 'staff_reads', 'rules_are_read_by_everyone', 'settings_are_read_by_everyone',
                    'chats_event_ones_are_made_by_the_host', 'messages_are_imported_by_the_host', 'users_are_erased_by_themselves',
-                   'chats_are_founded_as_oneself', 'changes_are_told_to_readers')
+                   'chats_are_founded_as_oneself', 'changes_are_told_to_readers',
+                   'live_is_told_by_the_relay')
       then format('%s asks as %s', i, chat.claims() ->> 'role')
 
     -- chats, and who is in them

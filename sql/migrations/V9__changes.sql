@@ -90,23 +90,26 @@ end;
 -- keys -----------------------------------------------------------------------------------------------------------
 
 create function chat_private.changed(_chat uuid, _since bigint, _sees_after bigint, _limit bigint)
-returns table (rev bigint, what text, row_id uuid, is_new boolean)
-language sql
+returns table (rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint)
+language plpgsql
 stable
 rows 100
 set search_path = pg_catalog, pg_temp
 as $$
-  -- A row created since stands at its seq, even if it was changed again; a row that was there before stands where it changed last. Whoever
-  -- goes on from the last of these misses nothing: what changes meanwhile gets a rev above all of them.
-  select c.rev, c.what, c.row_id, c.is_new
+-- A row created since stands at its seq, even if it was changed again; a row that was there before stands where it changed last. Whoever
+-- goes on from the last of these misses nothing: what changes meanwhile gets a rev above all of them. plpgsql, because it keeps its plan.
+#variable_conflict use_column
+begin
+  return query
+  select c.rev, c.what, c.row_id, c.born_rev > _since, c.born_rev
   from (
-    (select m.seq as rev, 'message' as what, m.id as row_id, true as is_new
+    (select m.seq as rev, 'message' as what, m.id as row_id, m.seq as born_rev
      from chat.messages m
      where m.chat_id = _chat and m.seq > greatest(_since, _sees_after)
      order by m.seq
      limit _limit)
     union all
-    (select m.rev, 'message', m.id, false
+    (select m.rev, 'message', m.id, m.seq
      from chat.messages m
      where m.chat_id = _chat and m.rev <> m.seq and m.rev > _since and m.seq <= _since and m.seq > _sees_after
        -- nothing is wanted beyond as many new ones as there is room for
@@ -118,23 +121,24 @@ as $$
      order by m.rev
      limit _limit)
     union all
-    (select p.rev, 'participant', p.user_id, p.joined_rev > _since
+    (select p.rev, 'participant', p.user_id, p.joined_rev
      from chat.participants p
      where p.chat_id = _chat and p.rev > _since
      order by p.rev
      limit _limit)
     union all
-    select k.rev, 'chat', k.id, false
+    select k.rev, 'chat', k.id, 0
     from chat.chats k
     where k.id = _chat and k.rev > _since
     union all
-    (select t.rev, 'removed ' || t.kind, t.row_id, false
+    (select t.rev, 'removed ' || t.kind, t.row_id, 0
      from chat.tombstones t
      where t.chat_id = _chat and t.rev > _since and t.rev > _sees_after and t.kind in ('message', 'participant')
      order by t.rev
      limit _limit)) c
   order by c.rev
-  limit _limit
+  limit _limit;
+end
 $$;
 
 create function chat_private.is_forgotten(_chat uuid, _since bigint) returns boolean

@@ -270,6 +270,13 @@ $$,
     'stable chat_private.news(uuid,pg_snapshot)',
     'stable chat_private.changed(uuid,bigint,bigint,bigint)',
     'stable chat_private.is_forgotten(uuid,bigint)',
+    'stable chat_private.standings(uuid[],uuid[],text[])',
+    'stable chat.live(uuid[],bigint[],uuid[],uuid[],text[],bigint)',
+    'stable chat_private.live(uuid[],bigint[],uuid[],uuid[],text[],bigint)',
+    'stable chat.arrivals(pg_snapshot)',
+    'stable chat_private.arrivals(pg_snapshot)',
+    'stable chat.live_epoch()',
+    'stable chat_private.live_epoch()',
     'stable chat.names(uuid[],uuid[])',
     'stable chat.overviews(uuid[],uuid[])',
     'stable chat.people(uuid,uuid[])',
@@ -421,6 +428,7 @@ $$,
     'blocks.3 blocks_are_between_two 422',
     'blocks.4 blocks_end_friendships 403',
     'changes.1 changes_are_told_to_readers 403',
+    'live.1 live_is_told_by_the_relay 403',
     'chats.1 chats_are_read_by_participants 403',
     'chats.2 chats_exist 404',
     'chats.3 chats_are_founded_as_oneself 403',
@@ -552,6 +560,7 @@ $$,
   array[
     'insert_founder for insert to authenticated',
     'select_reader for select to anon, authenticated',
+    'select_relay for select to chat_relay',
     'select_staff for select to chat_auditor, service_role',
     'update_reader for update to authenticated',
     'update_service for update to service_role'],
@@ -593,6 +602,7 @@ $$,
     'insert_participant for insert to authenticated',
     'insert_service for insert to service_role',
     'select_reader for select to anon, authenticated',
+    'select_relay for select to chat_relay',
     'select_staff for select to chat_auditor, service_role',
     'update_reader for update to authenticated',
     'update_service for update to service_role'],
@@ -607,6 +617,7 @@ $$,
     'insert_self_or_moderator for insert to authenticated',
     'insert_service for insert to service_role',
     'select_reader for select to anon, authenticated',
+    'select_relay for select to chat_relay',
     'select_staff for select to chat_auditor, service_role',
     'update_reader for update to authenticated',
     'update_service for update to service_role'],
@@ -633,6 +644,7 @@ $$,
   array[
     'insert_self for insert to authenticated',
     'select_participant for select to authenticated',
+    'select_relay for select to chat_relay',
     'select_staff for select to chat_auditor, service_role',
     'update_self for update to authenticated'],
   'the policies of read_markers');
@@ -984,27 +996,38 @@ select set_eq($$
   group by t.nspname, t.relname
 $$,
   array[
+    'chat.chats select',
+    'chat.participants select',
+    'chat.read_markers select',
     'chat.rules select',
     'chat.settings select'],
   'the tables and views that chat_relay may touch as a whole');
 
-select is_empty($$
+select set_eq($$
   select t.relname || ' ' || lower(a.privilege_type) || ' (' || string_agg(c.attname, ', ' order by c.attnum) || ')'
   from pg_temp.relations t
   join pg_catalog.pg_attribute c on c.attrelid = t.oid
   cross join pg_catalog.aclexplode(c.attacl) a
   where a.grantee = 'chat_relay'::pg_catalog.regrole
   group by t.relname, a.privilege_type
-$$, 'chat_relay may write no column');
+$$, array['messages select (chat_id, id, seq, rev, xid, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at, pinned_at, deleted_at, erased_at, reactions)'], 'chat_relay may write no column, and reads of a message what a person may');
 
 select set_eq($$
   select f.signature from pg_temp.functions f, pg_catalog.aclexplode(f.proacl) a where a.grantee = 'chat_relay'::pg_catalog.regrole
 $$,
   array[
+    'chat.arrivals(pg_snapshot)',
     'chat.claims()',
     'chat.is_admin()',
     'chat.is_service()',
-    'chat.uid()'],
+    'chat.live(uuid[],bigint[],uuid[],uuid[],text[],bigint)',
+    'chat.live_epoch()',
+    'chat.names(uuid[],uuid[])',
+    'chat.uid()',
+    'chat_private.arrivals(pg_snapshot)',
+    'chat_private.live(uuid[],bigint[],uuid[],uuid[],text[],bigint)',
+    'chat_private.live_epoch()',
+    'chat_private.names(uuid[],uuid[])'],
   'the functions that chat_relay may execute');
 
 select set_eq($$

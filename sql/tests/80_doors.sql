@@ -1,6 +1,6 @@
 -- Doors: the functions of schema chat, as each role finds them.
 begin isolation level read committed;
-select plan(66);
+select plan(68);
 set local client_min_messages = warning;
 
 \ir people.psql
@@ -91,7 +91,9 @@ select pg_temp.refused($$select chat.delete_chat(pg_temp.id('walk'))$$, '42501',
 select pg_temp.refused($$select chat.delete_message(pg_temp.id('walk'), pg_temp.id('x'))$$, '42501', 'staff.2', 'and no message');
 select pg_temp.refused($$select chat.put_event_chat('e', 'event_authors')$$, '42501', 'staff.2', 'and make nothing');
 select pg_temp.become('chat_relay');
-select pg_temp.refused('select text from chat.messages', '42501', 'messages.1', 'the relay reads no table of messages');
+select pg_temp.sees('select count(*) > 0 from chat.participants', 'true', 'live.1', 'the relay reads for everybody');
+select pg_temp.refused('select session_id from chat.messages', '42501', 'live.1', '… what a person may read of a message');
+select pg_temp.refused($$insert into chat.messages (chat_id, text) values (pg_temp.id('walk'), 'x')$$, '42501', 'live.1', '… and writes nothing');
 select pg_temp.refused($$select chat.delete_chat(pg_temp.id('walk'))$$, '42501', 'chats.6', 'and has no doors');
 select pg_temp.become('chat_api');
 select pg_temp.refused('select text from chat.messages', '42501', 'messages.1', 'the server''s login by itself reads nothing');

@@ -39,6 +39,7 @@ pub struct Database {
     server: Option<Arc<Server>>,
     api: Dsn,
     admin: Option<Dsn>,
+    listen: Option<Dsn>,
 }
 
 /// Signs and verifies tokens where no issuer is set: made once, kept in the data folder.
@@ -71,7 +72,8 @@ impl Database {
             api.set_pooled();
         }
         let admin = settings.database_admin_url.as_deref().map(Dsn::parse).transpose().context("DATABASE_ADMIN_URL")?;
-        Ok(Self { server: None, api, admin })
+        let listen = settings.database_listen_url.as_deref().map(Dsn::parse).transpose().context("DATABASE_LISTEN_URL")?;
+        Ok(Self { server: None, api, admin, listen })
     }
 
     async fn private(settings: &DatabaseSettings) -> anyhow::Result<Self> {
@@ -97,7 +99,7 @@ impl Database {
         admin.config_mut().dbname(DATABASE);
         let mut api = admin.clone();
         api.config_mut().user(API);
-        Ok(Self { server: Some(Arc::new(server)), api, admin: Some(admin) })
+        Ok(Self { server: Some(Arc::new(server)), api, admin: Some(admin), listen: None })
     }
 
     /// Migrates it where there is a login for that; otherwise makes sure that nothing is missing.
@@ -154,6 +156,21 @@ impl Database {
                 .with_context(|| format!("the login of DATABASE_URL is neither {API} nor may it become it: grant {API} to it"))?;
         }
         Ok(client)
+    }
+
+    /// The route for LISTEN, which leads to Postgres itself.
+    ///
+    /// # Errors
+    /// When there is none: a pooler carries no LISTEN.
+    pub fn listening(&self) -> anyhow::Result<&Dsn> {
+        match &self.listen {
+            Some(listen) => Ok(listen),
+            None if self.api.is_pooled() => bail!(
+                "through a pooler in transaction mode no NOTIFY arrives: \
+                 set DATABASE_LISTEN_URL to a route that leads to Postgres itself, for one connection that listens and one that announces"
+            ),
+            None => Ok(&self.api),
+        }
     }
 
     /// How the login that serves reaches it.

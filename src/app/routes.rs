@@ -19,6 +19,9 @@ use crate::db::Db;
 use crate::operations::{self, Figures, InOurWords, Observe, Paths, REQUEST_ID};
 use crate::web::{self, PublicUrl};
 
+use super::origins::Origins;
+use super::sockets::{self, Doors};
+
 /// The longest body that is read, in bytes: the longest text that `chat.settings.text_max` allows, escaped, and room to spare.
 const BODY_MAX: usize = 1 << 20;
 /// The longest body of an import, in bytes: its 5,000 messages at 800 each. Longer texts are imported fewer at a time: their chat is locked
@@ -36,8 +39,9 @@ const DOCS_POLICY: &str = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data
 pub fn routes(
     db: &Db,
     authenticator: Authenticator,
+    doors: Doors,
     url: &str,
-    origins: &[String],
+    origins: Origins,
     figures: Figures,
     stop: &CancellationToken,
 ) -> BoxEndpoint<'static, Response> {
@@ -50,6 +54,9 @@ pub fn routes(
         .at("/readyz", get(operations::readyz))
         .at("/metrics", get(operations::metrics))
         .at("/openapi.json", get(poem::endpoint::make_sync(move |_| document.clone().with_content_type("application/json"))))
+        .at("/ws", get(sockets::native).data(doors.clone()))
+        .at("/stream", get(sockets::stream).data(doors.clone()))
+        .at("/chats/:chatId/stream", get(sockets::stream).data(doors))
         .nest("/docs", get(poem::endpoint::make_sync(move |_| docs.clone())).with(SetHeader::new().overriding(CSP, DOCS_POLICY)))
         .nest("/", Front { home: get(web::home).map_to_response(), rest: service.into_endpoint().map_to_response() })
         .with(LimitBody)
@@ -60,35 +67,23 @@ pub fn routes(
         .with(AddData::new(figures.clone()))
         // problems are answers before CORS looks at them, so that pages may read them; what CORS itself refuses becomes one outside
         .with(InOurWords(paths.clone()))
-        .with(cors(url, origins))
+        .with(cors(origins))
         .with(InOurWords(paths))
         .with(Compression::new().algorithms([CompressionAlgo::GZIP]).with_quality(CompressionLevel::Fastest))
+        .with(Streamed)
         .with(Observe(figures))
         .map_to_response()
         .boxed()
 }
 
-fn cors(url: &str, origins: &[String]) -> Cors {
-    let (own, listed) = (url.trim_end_matches('/').to_owned(), origins.to_vec());
+fn cors(origins: Origins) -> Cors {
     Cors::new()
-        .allow_origins_fn(move |origin| {
-            if listed.is_empty() { origin == own || is_local(origin) } else { listed.iter().any(|o| o == "*" || o == origin) }
-        })
+        .allow_origins_fn(move |origin| origins.allow(origin))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH, HeaderName::from_static("apikey")])
         .expose_headers([header::LOCATION, header::RETRY_AFTER, header::ETAG, REQUEST_ID])
         .allow_credentials(false)
         .max_age(CORS_MAX_AGE)
-}
-
-/// Whether an origin is a page of this machine, whatever its port.
-fn is_local(origin: &str) -> bool {
-    let Some(rest) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else { return false };
-    let host = match rest.strip_prefix('[') {
-        Some(v6) => v6.split(']').next(),
-        None => rest.split(':').next(),
-    };
-    matches!(host, Some("localhost" | "127.0.0.1" | "::1"))
 }
 
 /// The root's own page, in front of everything that is nested under it: a route would take one for the other.
@@ -102,6 +97,30 @@ impl<H: Endpoint<Output = Response>, R: Endpoint<Output = Response>> Endpoint fo
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         if request.uri().path() == "/" { self.home.call(request).await } else { self.rest.call(request).await }
+    }
+}
+
+/// Keeps streams from being compressed: what is said now would wait for what is said later.
+struct Streamed;
+
+impl<E: Endpoint> Middleware<E> for Streamed {
+    type Output = Uncompressed<E>;
+
+    fn transform(&self, endpoint: E) -> Uncompressed<E> {
+        Uncompressed(endpoint)
+    }
+}
+
+struct Uncompressed<E>(E);
+
+impl<E: Endpoint> Endpoint for Uncompressed<E> {
+    type Output = E::Output;
+
+    async fn call(&self, mut request: Request) -> poem::Result<E::Output> {
+        if request.uri().path().ends_with("/stream") {
+            request.headers_mut().remove(header::ACCEPT_ENCODING);
+        }
+        self.0.call(request).await
     }
 }
 
@@ -131,22 +150,5 @@ impl<E: Endpoint> Endpoint for Limited<E> {
         };
         request.set_body(Body::from_bytes(bytes?));
         self.0.call(request).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_local;
-
-    #[test]
-    fn pages_of_this_machine_are_local_and_no_others() {
-        for origin in ["http://localhost", "http://localhost:3000", "https://127.0.0.1:8443", "http://[::1]:5173"] {
-            assert!(is_local(origin), "{origin}");
-        }
-        for origin in
-            ["http://localhost.example.com", "https://example.com", "null", "file://localhost", "http://127.0.0.1.example.com:80"]
-        {
-            assert!(!is_local(origin), "{origin}");
-        }
     }
 }

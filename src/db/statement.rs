@@ -11,7 +11,8 @@ use deadpool_postgres::Object;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row, SimpleQueryMessage};
 
-use super::{BEGIN_READ_ONLY, COMMIT, DbError};
+use super::DbError;
+use super::envelope::{BEGIN_READ_ONLY, COMMIT};
 
 /// The types of the parameters of statements: as many entries as this program has statements.
 type Known = Mutex<HashMap<&'static str, Arc<[Type]>>>;

@@ -30,6 +30,7 @@ mod pooler;
 mod postgres;
 mod problems;
 mod readme;
+mod realtime;
 mod request_path;
 mod revisions;
 mod schema;

@@ -49,8 +49,9 @@ async fn two_servers_behind_one_pooler_give_every_message_its_place() {
     let Some(pooler) = pooler(&database, "transaction").await else { return };
     let through = url(pooler.folder(), "chat_api", &database.name);
     // two, whose statements would bear the same names
-    let other = App::start(&settings(&format!("{through} pgbouncer=true"), &[])).await.expect("the server starts");
-    let app = App::start(&settings(&through, &DECLARED)).await.expect("the server starts");
+    let direct = ["--database-listen-url", &database.cluster.url("chat_api", &database.name)];
+    let other = App::start(&settings(&format!("{through} pgbouncer=true"), &direct)).await.expect("the server starts");
+    let app = App::start(&settings(&through, &[DECLARED, direct].concat())).await.expect("the server starts");
     let server = TestServer { app, database };
     let alice = server.person("alice").await;
     let chat = alice.group_with(&[]).await;
@@ -135,6 +136,8 @@ async fn a_pooler_that_nobody_told_of_is_noticed() {
     let database = Database::new().await;
     let Some(pooler) = pooler(&database, "transaction").await else { return };
     let through = url(pooler.folder(), "chat_api", &database.name);
+    let refused = refusal(&through, &DECLARED).await;
+    assert!(refused.contains("set DATABASE_LISTEN_URL"), "no NOTIFY arrives through it: {refused}");
     let refused = refusal(&through, &[]).await;
     assert!(refused.contains("is behind a pooler") && refused.contains("DATABASE_POOLER=transaction"), "{refused}");
     let report = check::report(&settings(&through, &[])).await.expect("a report");
@@ -191,8 +194,10 @@ async fn a_pooler_that_keeps_sessions_is_as_good_as_none() {
     let database = Database::new().await;
     let Some(pooler) = pooler(&database, "session").await else { return };
     let through = url(pooler.folder(), "chat_api", &database.name);
-    // fewer than there are server connections, and one at the start
-    let app = App::start(&settings(&through, &["--pool", "2"])).await.expect("the server starts");
+    // fewer than there are server connections: one for requests, one for the relay, and one at the start
+    let direct = database.cluster.url("chat_api", &database.name);
+    let app =
+        App::start(&settings(&through, &["--pool", "1", "--database-listen-url", &direct])).await.expect("the server starts");
     let server = TestServer { app, database };
     server.person("alice").await;
     server.app.stop().await.expect("it stops");

@@ -28,9 +28,9 @@ fn user(id: Uuid) -> Identity {
 
 /// Waits until every connection of the login that serves is idle: none inside a transaction, none at work.
 async fn db_all_idle(watcher: &Client, database: &Database) -> usize {
-    let busy = "select state from pg_stat_activity where datname = $1 and usename = 'chat_api' and state <> 'idle'";
+    let busy = "select state from pg_stat_activity where datname = $1 and application_name = 'tabletalk' and state <> 'idle'";
     eventually("every connection is idle", async || watcher.query(busy, &[&database.name]).await.expect(busy).is_empty()).await;
-    let all = "select from pg_stat_activity where datname = $1 and usename = 'chat_api'";
+    let all = "select from pg_stat_activity where datname = $1 and application_name = 'tabletalk'";
     watcher.query(all, &[&database.name]).await.expect(all).len()
 }
 

@@ -28,9 +28,12 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "operations",
             "pooler",
             "postgres",
+            "realtime",
             "web",
         ],
     ),
+    // what a row looks like it knows from the API, and nothing else of it
+    ("realtime", &["api::shapes", "auth", "db", "dsn", "params", "wire"]),
     ("operations", &["api::caller", "db", "error"]),
     ("web", &[]),
     ("check", &["app", "auth", "config", "dsn", "migrate", "schema"]),

@@ -165,6 +165,10 @@ impl Change {
 /// The keys that a function of the database gives, each with its row as the asker sees it: one statement, so one snapshot.
 macro_rules! changes {
     ($keys:literal) => {
+        $crate::api::shapes::change::changes!($keys, "")
+    };
+    // with further columns of the keys
+    ($keys:literal, $further:literal) => {
         concat!(
             "with keys as materialized (",
             $keys,
@@ -184,7 +188,9 @@ macro_rules! changes {
               select k.chat_id, k.row_id from keys k where k.what = 'participant') g) g
   cross join chat.names(g.chats, g.users) p)
 select
-  k.chat_id as at_chat_id, k.rev as at_rev, k.what, k.row_id, k.is_new, k.head_rev, k.epoch, k.next_position,
+  k.chat_id as at_chat_id, k.rev as at_rev, k.what, k.row_id, k.is_new, k.head_rev, k.epoch, k.next_position,",
+            $further,
+            "
   ",
             $crate::api::shapes::message::message_columns!(),
             ", n.display_name as sender_name,

@@ -14,7 +14,8 @@ const CLIENTS: usize = 12;
 /// How often all connections are ended under load.
 const KILLS: usize = 5;
 
-const KILL: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1 and usename = 'chat_api'";
+const KILL: &str =
+    "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1 and application_name = 'tabletalk'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_connection_that_is_killed_at_work_costs_one_request() {

@@ -71,7 +71,7 @@ async fn requests_of_all_kinds_at_once_never_deadlock() {
     app.stop().await.expect("a stop");
     // a session adds up its figures when it ends
     eventually("the server's sessions ended", async || {
-        let sessions = "select from pg_stat_activity where datname = $1 and usename = 'chat_api'";
+        let sessions = "select from pg_stat_activity where datname = $1 and application_name = 'tabletalk'";
         watcher.query(sessions, &[&database.name]).await.expect(sessions).is_empty()
     })
     .await;

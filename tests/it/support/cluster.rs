@@ -95,6 +95,13 @@ impl Cluster {
         }
     }
 
+    /// The route for LISTEN, where `url` leads through the run's pooler.
+    pub fn listen_url(url: &str) -> Option<String> {
+        let cluster = CLUSTER.get().filter(|cluster| cluster.pooler.is_some())?;
+        let database = url.split(' ').find_map(|pair| pair.strip_prefix("dbname="))?;
+        url.ends_with("pgbouncer=true").then(|| cluster.url("chat_api", database))
+    }
+
     /// Where the socket is.
     pub fn socket(&self) -> &Path {
         &self.socket

@@ -9,6 +9,7 @@ pub mod people;
 pub mod pooler;
 pub mod random;
 pub mod server;
+pub mod socket;
 pub mod tools;
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 pub use database::Database;
 pub use people::{Answer, Person, each, fields};
 pub use server::TestServer;
+pub use socket::Socket;
 
 /// How long anything may take to come true.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -38,6 +38,11 @@ impl Person {
         Self { url: url.to_owned(), ..self.clone() }
     }
 
+    /// The server they talk to.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Their token.
     pub fn token(&self) -> &str {
         self.token.as_deref().expect("somebody with a token")

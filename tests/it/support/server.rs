@@ -6,6 +6,7 @@ use tabletalk::auth::{NewToken, Role, mint};
 use tabletalk::config::{Cli, Settings};
 use uuid::Uuid;
 
+use super::cluster::Cluster;
 use super::{Database, Person};
 
 /// Signs the tests' tokens.
@@ -93,5 +94,7 @@ pub fn settings(url: &str, arguments: &[&str]) -> Settings {
         ["tabletalk", "--listen", "127.0.0.1:0", "--database-url", url, "--jwt-secret", SECRET, "--service-key", SERVICE_KEY];
     // nothing is done behind a test's back, unless it says so
     let quiet: &[&str] = if arguments.contains(&"--upkeep") { &[] } else { &["--upkeep", "off"] };
-    Cli::try_parse_from(base.iter().chain(quiet).chain(arguments)).expect("the arguments fit").settings
+    let listen = if arguments.contains(&"--database-listen-url") { None } else { Cluster::listen_url(url) };
+    let listen = listen.as_deref().map_or_else(Vec::new, |listen| vec!["--database-listen-url", listen]);
+    Cli::try_parse_from(base.iter().chain(quiet).chain(&listen).chain(arguments)).expect("the arguments fit").settings
 }

@@ -1,0 +1,127 @@
+//! The doors to sockets: whose token it is, before anything is upgraded.
+//!
+//! Threat: a page of somebody else's that opens a socket with what the browser holds. There are no cookies, so it would need a token; and
+//! a browser says which page it is: who is not listed is refused in front of all paths, these among them.
+
+use poem::http::{HeaderMap, StatusCode, header};
+use poem::web::Data;
+use poem::web::sse::SSE;
+use poem::web::websocket::{WebSocket, WebSocketConfig};
+use poem::{IntoResponse as _, Request, Response, handler};
+
+use crate::auth::{AuthError, Identity};
+use crate::error::{ApiError, Problem};
+use crate::realtime::native::{FRAME_MAX, Native};
+use crate::realtime::sse::{HEARTBEAT, Streams, What};
+
+/// What each socket reads at once, in bytes: the default of 128 KiB would be held by every idle one.
+const READ_BUFFER: usize = 1_024;
+/// What waits to be written at most, in bytes, before it is waited for.
+const WRITE_BUFFER: usize = 16 * 1_024;
+const WRITE_BUFFER_MAX: usize = 4 << 20;
+/// The subprotocol that carries a token beside it, for browsers: they can set no header.
+const BEARER: &str = "bearer";
+
+/// What the doors need to know.
+#[derive(Clone)]
+pub struct Doors {
+    pub native: Native,
+    pub streams: Streams,
+}
+
+/// `/ws`: the native protocol. The token is in the header `Authorization`, in the subprotocols (`bearer, <token>`), or in `?token=`.
+#[handler]
+pub async fn native(doors: Data<&Doors>, request: &Request, socket: WebSocket) -> Response {
+    let (identity, token) = match enter(&doors, request).await {
+        Ok(entered) => entered,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let native = doors.native.clone();
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(WRITE_BUFFER_MAX)
+        .max_message_size(Some(FRAME_MAX))
+        .max_frame_size(Some(FRAME_MAX));
+    socket.protocols([BEARER]).config(config).on_upgrade(move |socket| native.serve(socket, identity, token)).into_response()
+}
+
+/// `/chats/{chatId}/stream` and `/stream`: server-sent events. The token is in the header `Authorization` or in `?token=`, where to go on from
+/// in `Last-Event-ID` or `?since=`.
+#[handler]
+pub async fn stream(doors: Data<&Doors>, request: &Request) -> Response {
+    let (identity, token) = match enter(&doors, request).await {
+        Ok(entered) => entered,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let query = request.uri().query().unwrap_or_default();
+    let named = query.split('&').find_map(|pair| pair.strip_prefix("since="));
+    let since = request.header("last-event-id").or(named).filter(|since| !since.is_empty());
+    let what = match request.raw_path_param("chatId") {
+        None => What::All { since: since.map(str::to_owned) },
+        Some(chat) => {
+            let (Ok(chat), Ok(since)) = (chat.parse(), since.map(str::parse).transpose()) else {
+                let detail = "chatId is a UUID, since and Last-Event-ID a revision of the chat";
+                return ApiError::from(Problem::new(StatusCode::BAD_REQUEST, "request_is_malformed", detail)).into_response();
+            };
+            if let Some((status, problem)) = doors.streams.refusal(chat, &token).await {
+                return Response::builder()
+                    .status(status)
+                    .content_type("application/problem+json")
+                    .body(serde_json::to_vec(&problem).unwrap_or_default());
+            }
+            What::Chat { chat, since }
+        }
+    };
+    let mut events = doors.streams.begin(what, identity, token);
+    SSE::new(futures_util::stream::poll_fn(move |context| events.poll_recv(context))).keep_alive(HEARTBEAT).into_response()
+}
+
+async fn enter(doors: &Doors, request: &Request) -> Result<(Identity, String), ApiError> {
+    let token = token(request.headers(), request.uri().query().unwrap_or_default()).unwrap_or_default();
+    match doors.native.authenticator.verify(&token).await {
+        Ok(identity) => Ok((identity, token)),
+        Err(error) => {
+            let status = match error {
+                AuthError::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::UNAUTHORIZED,
+            };
+            Err(Problem::new(status, error.code(), error.to_string()).into())
+        }
+    }
+}
+
+/// The token, wherever it is.
+fn token(headers: &HeaderMap, query: &str) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(token) = text(header::AUTHORIZATION)
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER))
+    {
+        return Some(token.1.trim().to_owned());
+    }
+    let mut protocols = text(header::SEC_WEBSOCKET_PROTOCOL).into_iter().flat_map(|value| value.split(',').map(str::trim));
+    if protocols.find(|protocol| *protocol == BEARER).is_some()
+        && let Some(token) = protocols.next()
+    {
+        return Some(token.to_owned());
+    }
+    query.split('&').find_map(|pair| pair.strip_prefix("token=")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(name: header::HeaderName, value: &str, query: &str) -> Option<String> {
+        token(&HeaderMap::from_iter([(name, value.parse().unwrap())]), query)
+    }
+
+    #[test]
+    fn a_token_is_found_wherever_it_may_be() {
+        assert_eq!(found(header::AUTHORIZATION, "Bearer t1", "token=t2").as_deref(), Some("t1"));
+        assert_eq!(found(header::SEC_WEBSOCKET_PROTOCOL, "bearer, t1", "").as_deref(), Some("t1"));
+        assert_eq!(found(header::SEC_WEBSOCKET_PROTOCOL, "other", "a=b&token=t2").as_deref(), Some("t2"));
+        assert_eq!(found(header::SEC_WEBSOCKET_PROTOCOL, "bearer", ""), None);
+    }
+}

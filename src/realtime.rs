@@ -1,0 +1,84 @@
+//! Live: what is committed reaches everybody who may read it, in order and without a gap.
+//!
+//! ```text
+//!  commit ─► db: hints ─► announcer ── NOTIFY ──► relay (every process) ─► hub ─► session ─► adapter ─► client
+//!                             └─► its own hub at once       └── reads what is due, many chats in one snapshot
+//! ```
+//!
+//! * A hint says where to look and is believed by nobody; a sweep looks everywhere, so a lost one costs seconds.
+//! * The relay reads each chat by rev: no event can be skipped, and what it reads is what the tables hold.
+//! * Who sees what is computed by the database, in the same snapshot as the rows, and applied before any of them.
+//! * Handlers know nothing of this: they meet it in Postgres.
+
+pub mod announcer;
+pub mod batch;
+pub mod hub;
+pub mod loopback;
+pub mod native;
+pub mod relay;
+pub mod session;
+pub mod sse;
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::hub::Hub;
+use self::relay::{Life, Probe};
+use crate::db::Db;
+use crate::dsn::Dsn;
+
+/// Connections that the relay reads with: its own, so that a crowd of requests does not keep it waiting; one statement at a time.
+const READING: usize = 1;
+
+/// The live part of a server: what runs behind its sockets.
+pub struct Live {
+    pub hub: Arc<Hub>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Live {
+    /// Begins to announce what `db` changes and to relay what anybody changed.
+    ///
+    /// `route` leads to Postgres itself: it carries LISTEN. `through` is how statements go.
+    ///
+    /// # Errors
+    /// When the database does not answer, or LISTEN does not work over `route`.
+    pub async fn start(db: &Db, through: &Dsn, route: &Dsn, stop: &CancellationToken) -> anyhow::Result<Self> {
+        let hub = Arc::new(Hub::default());
+        let probe = Probe::default();
+        let reader = Db::new(&named(through, "tabletalk relay"), READING)?;
+        let (listening, announcing) = (named(route, "tabletalk listener"), named(route, "tabletalk announcer"));
+        let life = Life::now(&reader).await?;
+        hub.set_strict(life.is_strict);
+        hub.stand_at(&life);
+        hub.database_stands_at(&life);
+        let tasks = vec![
+            tokio::spawn(relay::listen(listening, Arc::clone(&hub), probe.clone(), stop.clone())),
+            tokio::spawn(announcer::announce(announcing, db.hints().clone(), Arc::clone(&hub), probe.clone(), stop.clone())),
+            tokio::spawn(relay::read(reader, Arc::clone(&hub), life, stop.clone())),
+        ];
+        let live = Self { hub, tasks };
+        if let Err(deaf) = probe.first().await {
+            live.stop().await;
+            return Err(deaf);
+        }
+        Ok(live)
+    }
+
+    /// Waits until its tasks have ended, which they do when they are told to stop.
+    pub async fn stop(self) {
+        for task in self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+/// The same route, by a name that a DBA tells from the others' in pg_stat_activity.
+fn named(route: &Dsn, name: &str) -> Dsn {
+    let mut route = route.clone();
+    route.config_mut().application_name(name);
+    route
+}
