@@ -63,6 +63,8 @@ pub trait Sink {
 
 /// How a session stands to a chat.
 struct Place {
+    /// It was asked for by name, and not with all chats.
+    is_asked: bool,
     /// Up to which rev it was told.
     floor: i64,
     epoch: Option<String>,
@@ -133,7 +135,8 @@ impl Session {
             return false;
         }
         let state = State::Waiting { since, reference, why };
-        self.places.insert(chat, Place { floor: since.unwrap_or(0), epoch: None, state });
+        let is_asked = why == Why::Asked;
+        self.places.insert(chat, Place { is_asked, floor: since.unwrap_or(0), epoch: None, state });
         true
     }
 
@@ -250,13 +253,21 @@ impl Session {
                     sink.tell(Told::Anew { chat, head }).await?;
                 }
             }
-            Signal::Arrived { chat } => {
-                if self.is_everywhere && !self.places.contains_key(&chat) {
+            Signal::Arrived { chat } => match self.places.get(&chat) {
+                None if self.is_everywhere => {
                     self.wait_for(chat, None, None, Why::Arrived);
                 }
-            }
+                // who left a public room may still read it, but it is not one of theirs
+                Some(Place { is_asked: false, .. }) if !self.is_in(chat).await => self.gone(chat, sink).await?,
+                _ => {}
+            },
         }
         sink.tell(Told::Flush).await
+    }
+
+    async fn is_in(&self, chat: Uuid) -> bool {
+        let (status, chat) = self.api.ask(&self.token, Method::GET, &format!("/chats/{chat}"), None).await;
+        status.is_success() && chat["myRole"].is_string()
     }
 
     async fn gone(&mut self, chat: Uuid, sink: &mut impl Sink) -> Result<(), Hangup> {
@@ -286,6 +297,10 @@ impl Session {
         place.floor = since.unwrap_or(head);
         match why {
             Why::Asked => sink.tell(Told::Subscribed { chat, head, reference: reference.as_deref() }).await?,
+            Why::Arrived if !self.is_in(chat).await => {
+                self.unsubscribe(chat);
+                return Ok(());
+            }
             Why::Arrived => {
                 let (status, profile) = self.api.ask(&self.token, Method::GET, &format!("/chats/{chat}"), None).await;
                 if status.is_success() {

@@ -2,7 +2,7 @@
 
 mod away;
 pub mod device;
-mod histories;
+pub mod histories;
 mod one_chat;
 mod sync;
 mod waiting;

@@ -72,7 +72,7 @@ impl Device {
     }
 
     /// All of a chat that one enters.
-    async fn list(&self, chat: &str) -> Option<Kept> {
+    pub async fn list(&self, chat: &str) -> Option<Kept> {
         let mut kept = Kept::default();
         let profile = self.person.get(&format!("/chats/{chat}")).await;
         if profile.status != 200 {
@@ -129,9 +129,14 @@ fn upsert(kept: &mut Kept, message: &Value) {
 /// A message as the database keeps it: what it quotes and what people are called change without it.
 fn plain(message: &Value) -> Value {
     let fields = message.as_object().expect("a message").iter();
-    let kept: BTreeMap<&String, &Value> =
-        fields.filter(|(name, _)| !["replyTo", "senderName"].contains(&name.as_str())).collect();
-    json!(kept)
+    let passing = ["replyTo", "senderName", "userId", "userName", "content"];
+    let kept: BTreeMap<&String, &Value> = fields.filter(|(name, _)| !passing.contains(&name.as_str())).collect();
+    let mut kept = json!(kept);
+    // what is told to all at once does not say whose they are
+    for reaction in kept["reactions"].as_array_mut().into_iter().flatten() {
+        reaction.as_object_mut().expect("a reaction").remove("mine");
+    }
+    kept
 }
 
 pub fn list<'a>(answer: &'a Answer, field: &str) -> &'a Vec<Value> {

@@ -13,7 +13,7 @@ const HISTORIES: u64 = 12;
 const MOMENTS: usize = 90;
 
 /// One of the people does something, or tries to: what is refused changes nothing.
-async fn something_happens(random: &mut Random, server: &TestServer, people: &[Person], chats: &mut Vec<Uuid>) {
+pub async fn something_happens(random: &mut Random, server: &TestServer, people: &[Person], chats: &mut Vec<Uuid>) {
     let who = random.pick(people).clone();
     let whom = random.pick(people).clone();
     let chat = *random.pick(chats);
@@ -130,7 +130,7 @@ async fn a_device_ends_with_what_it_would_get_from_scratch() {
 }
 
 /// What one device has otherwise than another, line by line.
-fn differences(device: &Device, other: &Device) -> Vec<String> {
+pub fn differences(device: &Device, other: &Device) -> Vec<String> {
     let lines = |device: &Device| -> BTreeSet<String> {
         let chats = device.chats.iter();
         chats

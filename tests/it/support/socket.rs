@@ -83,6 +83,20 @@ impl Socket {
         }
     }
 
+    /// The next frame, however long it takes.
+    pub async fn next_in_any_time(&mut self) -> Value {
+        if !self.kept.is_empty() {
+            return self.kept.remove(0);
+        }
+        loop {
+            match self.stream.next().await {
+                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).expect("frames are JSON"),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("{} waited for a frame: {other:?}", self.name),
+            }
+        }
+    }
+
     /// The next frame of this type; none of another comes before it but what is passed over by name.
     pub async fn next_is(&mut self, kind: &str) -> Value {
         let frame = self.next().await;
