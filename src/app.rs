@@ -19,6 +19,7 @@ use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::waiting::WaitingRoom;
 use crate::auth::{AuthConfig, Authenticator};
 use crate::config::Settings;
 use crate::db::Db;
@@ -152,12 +153,15 @@ impl Serving {
         let figures = operations::Figures::new()?;
         let live = Live::start(&db, database.api(), database.listening()?, &stop).await?;
         let api = Loopback::default();
+        let waiting = WaitingRoom::new(stop.clone());
+        let woken = waiting.clone();
+        live.hub.on_hint(move |chats| woken.wake(chats));
         let doors = Doors {
             native: Native { hub: live.hub.clone(), api: api.clone(), authenticator: authenticator.clone(), stop: stop.clone() },
             streams: Streams { hub: live.hub.clone(), api: api.clone(), stop: stop.clone() },
         };
         let origins = Origins::new(&url, &settings.process.origins);
-        let endpoint = Arc::new(routes::routes(&db, authenticator, doors, &url, origins, figures.clone(), &stop));
+        let endpoint = Arc::new(routes::routes(&db, authenticator, doors, &url, origins, figures.clone(), &waiting));
         api.set(Arc::clone(&endpoint));
         let stopping = stop.clone();
         let task = tokio::spawn(

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
+use crate::api::waiting::WaitingRoom;
 use crate::app::{App, Database, development_secret};
 use crate::auth::{self, NewToken, Role};
 use crate::config::{Cli, Command, LogFormat, ProcessSettings, Settings, TokenArgs, TokenRole};
@@ -185,7 +186,7 @@ pub fn user_id(who: &str) -> Uuid {
 /// When the pool cannot be built.
 pub fn openapi() -> anyhow::Result<String> {
     let nowhere = Db::new(&Dsn::from_config(tokio_postgres::Config::new()), 1)?;
-    Ok(api::document::document(&api::document::service(api::all(&nowhere, &CancellationToken::new()))))
+    Ok(api::document::document(&api::document::service(api::all(&nowhere, &WaitingRoom::new(CancellationToken::new())))))
 }
 
 fn start_log(settings: &ProcessSettings) -> anyhow::Result<()> {

@@ -57,7 +57,7 @@ impl ChangesApi {
         wait: Query<Option<u32>>,
     ) -> Result<Answer<ChatChanges>, ApiError> {
         let (since, limit) = (since.unwrap_or(0), limit.unwrap_or(CHANGES_DEFAULT));
-        let mut wait = self.waiting.enter(caller.subject, wait.0);
+        let mut wait = self.waiting.enter(caller.subject, wait.0, Some(chat_id.0));
         loop {
             let params = params![chat_id.0, since, i64::from(limit), epoch.0.clone()];
             let rows = self.db.read(&caller, CHANGES, params).await?;
@@ -89,7 +89,7 @@ impl ChangesApi {
         wait: Query<Option<u32>>,
     ) -> Result<Answer<AllChanges>, ApiError> {
         let limit = i64::from(limit.unwrap_or(CHANGES_DEFAULT));
-        let mut wait = self.waiting.enter(caller.subject, wait.0);
+        let mut wait = self.waiting.enter(caller.subject, wait.0, None);
         loop {
             let params = match since.0.clone() {
                 Some(Position { epoch, base, target, chat, since }) => params![Some(epoch), base, target, chat, since, limit],

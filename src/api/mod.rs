@@ -44,7 +44,6 @@ pub mod users;
 pub mod waiting;
 
 use poem_openapi::Tags;
-use tokio_util::sync::CancellationToken;
 
 use crate::db::Db;
 
@@ -77,8 +76,8 @@ pub type Apis = (
     (search::SearchApi, import::ImportApi),
 );
 
-/// Every resource, over one database. `stop` ends the requests that wait.
-pub fn all(db: &Db, stop: &CancellationToken) -> Apis {
+/// Every resource, over one database; in `waiting` requests wait.
+pub fn all(db: &Db, waiting: &waiting::WaitingRoom) -> Apis {
     (
         (users::UsersApi { db: db.clone() }, export::ExportApi { db: db.clone() }),
         (friends::FriendsApi { db: db.clone() }, blocks::BlocksApi { db: db.clone() }),
@@ -91,7 +90,7 @@ pub fn all(db: &Db, stop: &CancellationToken) -> Apis {
             reactions::ReactionsApi { db: db.clone() },
             pins::PinsApi { db: db.clone() },
         ),
-        changes::ChangesApi { db: db.clone(), waiting: waiting::WaitingRoom::new(stop.clone()) },
+        changes::ChangesApi { db: db.clone(), waiting: waiting.clone() },
         (search::SearchApi { db: db.clone() }, import::ImportApi { db: db.clone() }),
     )
 }

@@ -10,10 +10,10 @@ use poem::web::{CompressionAlgo, CompressionLevel, Html};
 use poem::{Body, Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Middleware, Request, Response, Route, get};
 
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::api::caller::Gate;
+use crate::api::waiting::WaitingRoom;
 use crate::auth::Authenticator;
 use crate::db::Db;
 use crate::operations::{self, Figures, InOurWords, Observe, Paths, REQUEST_ID};
@@ -43,9 +43,9 @@ pub fn routes(
     url: &str,
     origins: Origins,
     figures: Figures,
-    stop: &CancellationToken,
+    waiting: &WaitingRoom,
 ) -> BoxEndpoint<'static, Response> {
-    let service = api::document::service(api::all(db, stop));
+    let service = api::document::service(api::all(db, waiting));
     let document = api::document::document(&service);
     let paths = Paths::of(&document);
     let docs = Html(web::docs(&service.scalar_html(), &service.spec(), &document));

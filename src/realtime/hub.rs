@@ -9,7 +9,7 @@ mod listener;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
@@ -84,7 +84,11 @@ pub struct Reading {
 pub struct Hub {
     state: Mutex<State>,
     work: Notify,
+    /// Who else wants to hear hints.
+    bell: OnceLock<Bell>,
 }
+
+type Bell = Box<dyn Fn(&[Uuid]) + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -147,8 +151,17 @@ impl Hub {
         Listener::new(Arc::clone(self), identity.into(), line, signals)
     }
 
+    /// Tells somebody else, too, in which chats something may have changed.
+    pub fn on_hint(&self, bell: impl Fn(&[Uuid]) + Send + Sync + 'static) {
+        let _ = self.bell.set(Box::new(bell));
+    }
+
     /// Something may have changed in these chats.
     pub fn hint(&self, chats: impl IntoIterator<Item = Uuid>) {
+        let chats: Vec<Uuid> = chats.into_iter().collect();
+        if let Some(bell) = self.bell.get() {
+            bell(&chats);
+        }
         let mut state = self.state();
         let State { chats: watched, due, .. } = &mut *state;
         due.extend(chats.into_iter().filter(|chat| watched.contains_key(chat)));

@@ -10,7 +10,7 @@ const LINES_MAX: usize = 400;
 const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["cli", "config"]),
     ("lib", &[]),
-    ("cli", &["api", "app", "auth", "check", "config", "db", "dsn", "postgres", "schema"]),
+    ("cli", &["api", "api::waiting", "app", "auth", "check", "config", "db", "dsn", "postgres", "schema"]),
     ("config", &["auth", "postgres"]),
     (
         "app",
@@ -18,6 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "api",
             "api::caller",
             "api::document",
+            "api::waiting",
             "auth",
             "check",
             "config",
