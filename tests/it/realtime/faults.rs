@@ -1,10 +1,12 @@
 //! No gap under faults: while connections to the database are cut at random, every message that was answered 201 reaches every listener, in order.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tabletalk::app::App;
+use tokio::sync::{Barrier, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -26,9 +28,10 @@ struct Heard {
 }
 
 /// Listens until it has heard so many, and longer than that nothing more came.
-async fn listens(person: Person, chat: Uuid, wanted: tokio::sync::watch::Receiver<Option<usize>>) -> Heard {
+async fn listens(person: Person, chat: Uuid, ready: Arc<Barrier>, wanted: watch::Receiver<Option<usize>>) -> Heard {
     let mut socket = Socket::of(&person).await;
     socket.subscribe(chat).await;
+    ready.wait().await;
     let mut heard = Heard::default();
     let mut last = Instant::now();
     loop {
@@ -58,17 +61,16 @@ async fn what_is_stored_is_heard_by_all_in_order_whatever_is_cut() {
     let other = App::start(&settings(&server.database.api_url(), &[])).await.expect("another server");
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);
     let chat = alice.group_with(&[&bob]).await;
-    let (say, wanted) = tokio::sync::watch::channel(None);
+    let (say, wanted) = watch::channel(None);
+    let ready = Arc::new(Barrier::new(LISTENERS + 1));
     let listeners: Vec<JoinHandle<Heard>> = (0..LISTENERS)
         .map(|n| {
             let person = if n % 2 == 0 { bob.clone() } else { bob.at(other.url()) };
-            tokio::spawn(listens(person, chat, wanted.clone()))
+            tokio::spawn(listens(person, chat, Arc::clone(&ready), wanted.clone()))
         })
         .collect();
     let (here, there) = (server.app.url().to_owned(), other.url().to_owned());
-    // those who listen are there before anything is said
-    crate::support::eventually("all listen", async || alice.get("/readyz").await.status == 200).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    ready.wait().await;
     let senders: Vec<JoinHandle<Vec<String>>> = (0..SENDERS)
         .map(|sender| {
             let alice = alice.at(if sender % 2 == 0 { &here } else { &there });
