@@ -1977,7 +1977,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …0be69e42e248;
+as …40583dc55ccf;
 grant execute on function chat_private.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
 
 -- Which life of the database this is, where it stands, and whether the house has policies of its own on what is told.
@@ -2415,7 +2415,7 @@ create function chat_private.standings(_chats uuid[], _users uuid[], _roles text
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as …3308bfebffea;
+as …dd6af1b65615;
 
 -- users.9.
 create function chat_private.stay_erased() returns trigger

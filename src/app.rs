@@ -17,7 +17,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use poem::listener::{Acceptor as _, Listener as _, TcpListener};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::api::waiting::WaitingRoom;
 use crate::auth::{AuthConfig, Authenticator};
@@ -55,6 +57,7 @@ struct Serving {
     care: Option<JoinHandle<()>>,
     upkeep: Option<JoinHandle<()>>,
     live: Live,
+    open: TaskTracker,
     stop: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -107,7 +110,7 @@ impl App {
     /// # Errors
     /// When the private server cannot be stopped.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Serving { db, care, upkeep, live, stop, task, .. } = self.serving;
+        let Serving { db, care, upkeep, live, open, stop, task, .. } = self.serving;
         if let Some(care) = care {
             care.abort();
             // its hold on the private server ends with it
@@ -121,6 +124,9 @@ impl App {
         if let Some(upkeep) = upkeep {
             let _ = upkeep.await;
         }
+        open.close();
+        // sockets that do not answer the close end with the process
+        let _ = timeout(GRACE, open.wait()).await;
         live.stop().await;
         db.close();
         self.database.close().await
@@ -156,9 +162,11 @@ impl Serving {
         let waiting = WaitingRoom::new(stop.clone());
         let woken = waiting.clone();
         live.hub.on_hint(move |chats| woken.wake(chats));
+        let open = TaskTracker::new();
         let doors = Doors {
             native: Native { hub: live.hub.clone(), api: api.clone(), authenticator: authenticator.clone(), stop: stop.clone() },
             streams: Streams { hub: live.hub.clone(), api: api.clone(), stop: stop.clone() },
+            open: open.clone(),
         };
         let origins = Origins::new(&url, &settings.process.origins);
         let endpoint = Arc::new(routes::routes(&db, authenticator, doors, &url, origins, figures.clone(), &waiting));
@@ -174,7 +182,7 @@ impl Serving {
         let care = database.look_after(&db);
         let upkeep =
             settings.process.upkeep.pace().map(|pace| tokio::spawn(upkeep::keep_up(db.clone(), figures, pace, stop.clone())));
-        Ok(Self { address, url, secret, db, care, upkeep, live, stop, task })
+        Ok(Self { address, url, secret, db, care, upkeep, live, open, stop, task })
     }
 }
 

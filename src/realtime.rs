@@ -52,7 +52,6 @@ impl Live {
         let (listening, announcing) = (named(route, "tabletalk listener"), named(route, "tabletalk announcer"));
         let life = Life::now(&reader).await?;
         hub.set_strict(life.is_strict);
-        hub.stand_at(&life);
         hub.database_stands_at(&life);
         let tasks = vec![
             tokio::spawn(relay::listen(listening, Arc::clone(&hub), probe.clone(), stop.clone())),

@@ -49,7 +49,8 @@ begin
     case
       when c.id is null then null
       when a.asks_as = 'service_role' then 0
-      when c.visibility = 'public' and c.deleted_at is null and (a.user_id is not null or s.anon_reads_public_rooms) then 0
+      when c.visibility = 'public' and c.deleted_at is null
+           and case when a.user_id is null then s.anon_reads_public_rooms else u.erased_at is null end then 0
       else p.sees_after end,
     case
       when c.id is null then null
@@ -59,6 +60,7 @@ begin
   from unnest(_chats, _users, _roles) a (chat_id, user_id, asks_as)
   cross join chat.settings s
   left join chat.chats c on c.id = a.chat_id
+  left join chat.users u on u.id = a.user_id
   left join chat.participants p on p.chat_id = a.chat_id and p.user_id = a.user_id and p.left_at is null;
 end
 $$;
@@ -76,14 +78,20 @@ rows 100
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- Of each chat: its head; then whose standing is asked for, or changed since, whatever the limit; then the keys of what changed, at most
+-- Of each chat: its head, and whether the chat itself changed (is_new); then whose standing is asked for, or changed since, whatever the limit; then the keys of what changed, at most
 -- _limit. A chat without a rev to go on from tells its head alone. One snapshot: none of it may be volatile.
 #variable_conflict use_column
 begin
   return query
   select a.chat_id, h.rev,
-         case when a.since is not null and (h.rev < a.since or chat_private.is_forgotten(a.chat_id, a.since)) then 'reset' else 'head' end,
-         null::uuid, false, null::bigint, h.rev, null::text, null::bigint, null::bigint
+         case when h.rev < a.since
+                   or exists (select from chat.tombstones t where t.chat_id = a.chat_id and t.rev > a.since and t.kind = 'reset') then 'reset'
+              else 'head' end,
+         null::uuid,
+         -- whatever the limit: who reads it may be others now
+         exists (select from chat.chats c where c.id = a.chat_id and c.rev > a.since)
+           or exists (select from chat.tombstones t where t.chat_id = a.chat_id and t.rev > a.since and t.kind = 'chat'),
+         null::bigint, h.rev, null::text, null::bigint, null::bigint
   from unnest(_chats, _since) a (chat_id, since)
   cross join lateral (
     select coalesce(greatest(
@@ -113,7 +121,12 @@ begin
   select a.chat_id, c.rev, c.what, c.row_id, c.is_new, c.born_rev, null::bigint, null::text, null::bigint, null::bigint
   from unnest(_chats, _since) a (chat_id, since)
   cross join lateral chat_private.changed(a.chat_id, a.since, 0, _limit) c
-  where a.since is not null;
+  -- most chats of a sweep have none: a look into each index is less than what follows
+  where exists (select from chat.messages m where m.chat_id = a.chat_id and m.seq > a.since)
+     or exists (select from chat.messages m where m.chat_id = a.chat_id and m.rev <> m.seq and m.rev > a.since)
+     or exists (select from chat.participants p where p.chat_id = a.chat_id and p.rev > a.since)
+     or exists (select from chat.tombstones t where t.chat_id = a.chat_id and t.rev > a.since)
+     or exists (select from chat.chats k where k.id = a.chat_id and k.rev > a.since);
 end
 $$;
 

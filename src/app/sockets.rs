@@ -8,6 +8,7 @@ use poem::web::Data;
 use poem::web::sse::SSE;
 use poem::web::websocket::{WebSocket, WebSocketConfig};
 use poem::{IntoResponse as _, Request, Response, handler};
+use tokio_util::task::TaskTracker;
 
 use crate::auth::{AuthError, Identity};
 use crate::error::{ApiError, Problem};
@@ -27,6 +28,8 @@ const BEARER: &str = "bearer";
 pub struct Doors {
     pub native: Native,
     pub streams: Streams,
+    /// Those that are open: waited for when the server stops, so that each hears why.
+    pub open: TaskTracker,
 }
 
 /// `/ws`: the native protocol. The token is in the header `Authorization`, in the subprotocols (`bearer, <token>`), or in `?token=`.
@@ -36,14 +39,18 @@ pub async fn native(doors: Data<&Doors>, request: &Request, socket: WebSocket) -
         Ok(entered) => entered,
         Err(refusal) => return refusal.into_response(),
     };
-    let native = doors.native.clone();
+    let (native, open) = (doors.native.clone(), doors.open.clone());
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(WRITE_BUFFER_MAX)
         .max_message_size(Some(FRAME_MAX))
         .max_frame_size(Some(FRAME_MAX));
-    socket.protocols([BEARER]).config(config).on_upgrade(move |socket| native.serve(socket, identity, token)).into_response()
+    socket
+        .protocols([BEARER])
+        .config(config)
+        .on_upgrade(move |socket| open.track_future(native.serve(socket, identity, token)))
+        .into_response()
 }
 
 /// `/chats/{chatId}/stream` and `/stream`: server-sent events. The token is in the header `Authorization` or in `?token=`, where to go on from

@@ -8,6 +8,7 @@
 mod listener;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -99,9 +100,8 @@ struct State {
     /// The house has policies of its own: everybody looks for themselves.
     is_strict: bool,
     next: u64,
-    /// Up to where everything that is listened to was passed on, and what will be when nothing is due.
-    position: String,
-    position_then: Option<String>,
+    /// The chat that was read last: the next is one after it.
+    last: Uuid,
     /// Where the database stood a moment ago.
     snapshot: String,
 }
@@ -203,13 +203,6 @@ impl Hub {
         self.wake(state);
     }
 
-    /// Everything up to here is passed on as soon as nothing that is due now is due any more.
-    pub fn stand_at(&self, life: &Life) {
-        let mut state = self.state();
-        let position = format!("{};{}", life.epoch, life.snapshot);
-        if state.position.is_empty() { state.position = position } else { state.position_then = Some(position) }
-    }
-
     /// The database stands here now.
     pub fn database_stands_at(&self, life: &Life) {
         self.state().snapshot = format!("{};{}", life.epoch, life.snapshot);
@@ -218,12 +211,6 @@ impl Hub {
     /// Where a client stands that lists its chats from now on.
     pub fn snapshot(&self) -> String {
         let text = self.state().snapshot.clone();
-        Position::from_text(&text).map(|position| position.to_string()).unwrap_or_default()
-    }
-
-    /// Where a client stands that has everything it was told: what it names to go on from, over all its chats.
-    pub fn position(&self) -> String {
-        let text = self.state().position.clone();
         Position::from_text(&text).map(|position| position.to_string()).unwrap_or_default()
     }
 
@@ -247,7 +234,11 @@ impl Hub {
         let mut state = self.state();
         let mut work = Work::default();
         while work.chats.len() < chats_max {
-            let Some(id) = state.due.pop_first() else { break };
+            // round and round: those with low ids must not keep the others waiting
+            let after = state.due.range((Bound::Excluded(state.last), Bound::Unbounded)).next().copied();
+            let Some(id) = after.or_else(|| state.due.first().copied()) else { break };
+            state.due.remove(&id);
+            state.last = id;
             let Some(watched) = state.chats.get_mut(&id) else { continue };
             work.chats.push((id, watched.rev));
             let whole = std::mem::take(&mut watched.is_whole);
@@ -325,10 +316,6 @@ impl Hub {
 
     fn wake(&self, state: MutexGuard<'_, State>) {
         let is_due = !state.due.is_empty();
-        let mut state = state;
-        if !is_due && let Some(position) = state.position_then.take() {
-            state.position = position;
-        }
         drop(state);
         if is_due {
             self.work.notify_one();

@@ -50,6 +50,8 @@ mod close {
     pub const TOKEN_EXPIRED: u16 = 4401;
     /// Too many frames.
     pub const TOO_MANY: u16 = 4429;
+    /// What was to be told could not be read, or was not read in time (RFC 6455's registry: try again later).
+    pub const AGAIN: u16 = 1013;
     /// Nothing was heard for a while.
     pub const SILENT: u16 = 4408;
     /// The server stops (RFC 6455's registry: service restart): come back, to whoever answers.
@@ -178,11 +180,6 @@ impl Native {
                         return Ok(());
                     }
                 }
-                signal = session.next() => {
-                    if session.take(signal, out).await.is_err() {
-                        return Ok(());
-                    }
-                }
                 received = out.socket.next() => {
                     let Some(Ok(message)) = received else { return Ok(()) };
                     terms.heard_at = Instant::now();
@@ -198,6 +195,11 @@ impl Native {
                         Message::Binary(_) => return Err(Closing(1003, "frames are texts")),
                         Message::Close(_) => return Ok(()),
                         Message::Ping(_) | Message::Pong(_) => {}
+                    }
+                }
+                signal = session.next() => {
+                    if session.take(signal, out).await.is_err() {
+                        return Err(Closing(close::AGAIN, "what is to be told could not be"));
                     }
                 }
             }
@@ -308,7 +310,8 @@ impl Native {
 fn answered(chat: Uuid, status: StatusCode, answer: &Value, reference: Option<&str>) -> String {
     if status.is_success() {
         let done = if answer.is_null() { json!({}) } else { answer.clone() };
-        return frame("ack", Some(chat), done["rev"].as_i64(), &done, reference);
+        // without a rev beside the payload: what stands below it may not have been told yet
+        return frame("ack", Some(chat), None, &done, reference);
     }
     frame("error", Some(chat), None, &problem_of(status, answer), reference)
 }
@@ -350,9 +353,7 @@ impl Socket {
 impl Sink for Socket {
     async fn tell(&mut self, told: Told<'_>) -> Result<(), Hangup> {
         let text = match told {
-            Told::Subscribed { chat, head, reference } => {
-                frame("ack", Some(chat), Some(head), &json!({ "headRev": head }), reference)
-            }
+            Told::Subscribed { chat, head, reference } => frame("ack", Some(chat), None, &json!({ "headRev": head }), reference),
             Told::Refused { chat, problem, reference } => {
                 frame("error", Some(chat), None, &problem_of(StatusCode::FORBIDDEN, problem), reference)
             }
@@ -362,7 +363,7 @@ impl Sink for Socket {
                 frame("resync", Some(chat), Some(head), &json!({ "chatId": chat, "headRev": head }), None)
             }
             Told::Gone { chat } => frame("chat.deleted", Some(chat), None, &json!({ "id": chat }), None),
-            Told::Entered { chat, profile } => frame("chat.created", Some(chat), profile["headRev"].as_i64(), profile, None),
+            Told::Entered { chat, profile } => frame("chat.created", Some(chat), None, profile, None),
             Told::Flush => return self.flush().await,
         };
         self.say(text).await

@@ -213,7 +213,6 @@ async fn look_around(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError>
     } else {
         hub.hint_all();
     }
-    hub.stand_at(&now);
     // arrivals go on from where they were: this has not looked for any
     *life = Life { snapshot: if now.epoch == life.epoch { life.snapshot.clone() } else { now.snapshot.clone() }, ..now };
     Ok(())
@@ -262,7 +261,7 @@ fn readings(rows: &[Row], since: &HashMap<Uuid, Option<i64>>) -> Result<Vec<(Uui
                 Batch { chat, since: since.get(&chat).copied().flatten().unwrap_or(head), upto: head, events: Vec::new() };
             places.insert(chat, all.len());
             let is_reset = what == "reset";
-            all.push((chat, Reading { head, is_reset, is_chat_changed: false, standings: Vec::new(), batch }));
+            all.push((chat, Reading { head, is_reset, is_chat_changed: row.get("is_new"), standings: Vec::new(), batch }));
             continue;
         }
         let place = places.get(&chat).ok_or_else(|| DbError::Fault("a chat has no head".into()))?;
@@ -271,7 +270,6 @@ fn readings(rows: &[Row], since: &HashMap<Uuid, Option<i64>>) -> Result<Vec<(Uui
             reading.standings.push(standing(row));
             continue;
         }
-        reading.is_chat_changed |= what == "chat";
         reading.batch.events.push(event(row)?);
     }
     for (_, reading) in &mut all {
@@ -302,9 +300,8 @@ fn event(row: &Row) -> Result<Event, DbError> {
     let born = row.get("born_rev");
     let (audience, changed) = match (&change.message, row.get("what")) {
         (Some(message), _) => (Audience::Message { seq: message.seq, is_deleted: message.deleted_at.is_some() }, message.rev),
-        // it was there when the keys were found and is not now: not in one snapshot
-        (None, "message") => return Err(DbError::Fault("a message has a key and no row".into())),
-        (None, "removed message" | "removed participant") => (Audience::Removed { rev: change.rev }, change.rev),
+        // a message without a row: a policy of the house binds the relay too, and everybody looks for themselves
+        (None, "message" | "removed message" | "removed participant") => (Audience::Removed { rev: change.rev }, change.rev),
         (None, _) => (Audience::Readers, change.rev),
     };
     Ok(Event::new(change, born, changed, audience))

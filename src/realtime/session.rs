@@ -3,7 +3,7 @@
 //! Knows no protocol: what is to be told goes to a [`Sink`]. What was missed, because the connection is new, names a rev, or fell behind, is
 //! read through the API, as the one who asks; then what the hub passes on takes over, from that rev on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use super::hub::{Hub, Listener, Signal};
 use super::loopback::Loopback;
 use crate::auth::Identity;
 
+/// Chats that a session waits for at once: fewer than a queue holds signals.
+const WAITING_MAX: usize = 64;
 /// Chats that are listed at once.
 const CHATS_AT_ONCE: u32 = 200;
 /// Changes that are read at once.
@@ -90,7 +92,9 @@ enum Why {
     /// It came to the chat just now.
     Arrived,
     /// It fell behind.
-    Again,
+    Again {
+        is_asked: bool,
+    },
 }
 
 /// What one connection listens to.
@@ -100,6 +104,8 @@ pub struct Session {
     listener: Listener,
     places: HashMap<Uuid, Place>,
     is_everywhere: bool,
+    /// Chats that it is to listen to, when those that it waits for are there: more would fill the queue.
+    backlog: VecDeque<(Uuid, Option<i64>, Why)>,
 }
 
 /// `GET /chats/{id}/changes`, with the changes as they are written.
@@ -117,7 +123,14 @@ struct Changes {
 impl Session {
     /// A session that listens to nothing yet.
     pub fn new(hub: &Arc<Hub>, api: Loopback, identity: &Identity, token: String) -> Self {
-        Self { token, api, listener: hub.connect(identity), places: HashMap::new(), is_everywhere: false }
+        Self {
+            token,
+            api,
+            listener: hub.connect(identity),
+            places: HashMap::new(),
+            is_everywhere: false,
+            backlog: VecDeque::new(),
+        }
     }
 
     /// The next signal of the hub: to be given to [`Session::take`].
@@ -135,27 +148,38 @@ impl Session {
             return false;
         }
         let state = State::Waiting { since, reference, why };
-        let is_asked = why == Why::Asked;
+        let is_asked = matches!(why, Why::Asked | Why::Again { is_asked: true });
         self.places.insert(chat, Place { is_asked, floor: since.unwrap_or(0), epoch: None, state });
         true
     }
 
     /// Listens to all chats, those that they come to as well. `chats` are those they are in, with the rev to go on from if there is one.
     pub fn subscribe_everywhere(&mut self, chats: impl IntoIterator<Item = (Uuid, Option<i64>)>) {
-        self.is_everywhere = true;
-        self.listener.listen_everywhere();
-        for (chat, since) in chats {
-            if !self.places.contains_key(&chat) {
-                self.wait_for(chat, since, None, Why::Everywhere);
+        self.backlog.extend(chats.into_iter().map(|(chat, since)| (chat, since, Why::Everywhere)));
+        self.go_on();
+    }
+
+    /// Listens to more of the backlog, as far as there is room to wait.
+    fn go_on(&mut self) {
+        let mut waiting = self.places.values().filter(|place| !matches!(place.state, State::Live)).count();
+        while waiting < WAITING_MAX
+            && let Some((chat, since, why)) = self.backlog.pop_front()
+        {
+            if matches!(why, Why::Again { .. }) || !self.places.contains_key(&chat) {
+                self.wait_for(chat, since, None, why);
+                waiting += 1;
             }
         }
     }
 
-    /// The chats they are in, at most so many, and where each stands.
+    /// The chats they are in, at most so many, and where each stands; from now on they hear of those that they come to.
     ///
     /// # Errors
     /// What the API answered instead.
-    pub async fn chats(&self, most: usize) -> Result<Vec<(Uuid, Option<i64>)>, Unanswered> {
+    pub async fn chats(&mut self, most: usize) -> Result<Vec<(Uuid, Option<i64>)>, Unanswered> {
+        // before they are listed: who comes to one afterwards is told
+        self.is_everywhere = true;
+        self.listener.listen_everywhere();
         let mut known = Vec::new();
         let mut cursor = String::new();
         loop {
@@ -222,16 +246,23 @@ impl Session {
         if self.listener.is_behind() {
             // what waits is not all: the API has the rest
             for chat in self.listener.begin_anew() {
-                if let Some(place) = self.places.get_mut(&chat)
-                    && matches!(place.state, State::Live)
-                {
-                    place.state = State::Waiting { since: Some(place.floor), reference: None, why: Why::Again };
+                let Some(place) = self.places.remove(&chat) else { continue };
+                match place.state {
+                    State::Live => self.backlog.push_back((chat, Some(place.floor), Why::Again { is_asked: place.is_asked })),
+                    State::Waiting { since, reference, why: Why::Asked } => {
+                        self.wait_for(chat, since, reference, Why::Asked);
+                    }
+                    State::Waiting { since, why, .. } => self.backlog.push_back((chat, since, why)),
                 }
             }
+            self.go_on();
             return Ok(());
         }
         match signal {
-            Signal::Ready { chat, head } => self.ready(chat, head, sink).await?,
+            Signal::Ready { chat, head } => {
+                self.ready(chat, head, sink).await?;
+                self.go_on();
+            }
             Signal::Batch(batch, standing) => {
                 let Some(place) = self.places.get_mut(&batch.chat) else { return Ok(()) };
                 for seen in batch.seen(standing, place.floor) {
@@ -248,13 +279,15 @@ impl Session {
             Signal::Gone { chat } => self.gone(chat, sink).await?,
             Signal::Anew { chat, head } => {
                 if let Some(place) = self.places.get_mut(&chat) {
-                    place.floor = place.floor.max(head);
+                    place.floor = head; // also a lower one: a restore took revs back
                     place.epoch = None;
                     sink.tell(Told::Anew { chat, head }).await?;
                 }
             }
             Signal::Arrived { chat } => match self.places.get(&chat) {
                 None if self.is_everywhere => {
+                    // listed before, and perhaps left since: it is looked at when it is there
+                    self.backlog.retain(|(listed, ..)| *listed != chat);
                     self.wait_for(chat, None, None, Why::Arrived);
                 }
                 // who left a public room may still read it, but it is not one of theirs
@@ -289,12 +322,20 @@ impl Session {
                     let (_, problem) = self.api.ask(&self.token, Method::GET, &format!("/chats/{chat}"), None).await;
                     sink.tell(Told::Refused { chat, problem: &problem, reference: reference.as_deref() }).await?;
                 }
-                Why::Again => sink.tell(Told::Gone { chat }).await?,
-                Why::Everywhere | Why::Arrived => {}
+                Why::Again { .. } | Why::Everywhere => sink.tell(Told::Gone { chat }).await?,
+                Why::Arrived => {}
             }
             return Ok(());
         };
         place.floor = since.unwrap_or(head);
+        if why == Why::Asked {
+            // where everybody looks for themselves, nobody else knows whether they read it
+            let (status, problem) = self.api.ask(&self.token, Method::GET, &format!("/chats/{chat}"), None).await;
+            if !status.is_success() {
+                self.unsubscribe(chat);
+                return sink.tell(Told::Refused { chat, problem: &problem, reference: reference.as_deref() }).await;
+            }
+        }
         match why {
             Why::Asked => sink.tell(Told::Subscribed { chat, head, reference: reference.as_deref() }).await?,
             Why::Arrived if !self.is_in(chat).await => {
@@ -307,7 +348,7 @@ impl Session {
                     sink.tell(Told::Entered { chat, profile: &profile }).await?;
                 }
             }
-            Why::Everywhere | Why::Again => {}
+            Why::Everywhere | Why::Again { .. } => {}
         }
         match since {
             Some(since) => self.catch_up(chat, since, sink).await,

@@ -56,7 +56,7 @@ impl Streams {
         tokio::spawn(async move {
             let mut session = Session::new(&streams.hub, streams.api.clone(), &identity, token);
             let is_all = matches!(what, What::All { .. });
-            let mut out = Out { events: sender, hub: Arc::clone(&streams.hub), is_all };
+            let mut out = Out { events: sender, is_all, position: None };
             let left = identity.expires_at - OffsetDateTime::now_utc() + time::Duration::seconds(CLOCK_SKEW_SECONDS);
             let left = Duration::try_from(left).unwrap_or_default().min(Duration::from_secs(365 * 86_400));
             let _ = timeout(left, streams.run(what, &mut session, &mut out)).await;
@@ -82,12 +82,16 @@ impl Streams {
     }
 
     async fn all(&self, since: Option<String>, session: &mut Session, out: &mut Out) -> Result<(), Hangup> {
+        let before = self.hub.snapshot();
         let known = session.chats(CHATS_OF_ONE_MAX).await.map_err(|_| Hangup)?;
-        if let Some(since) = since {
-            let _ = session.walk(since, out).await.map_err(|_| Hangup)?;
-        }
+        let position = match since {
+            Some(since) => session.walk(since, out).await.map_err(|_| Hangup)?,
+            None => before,
+        };
         session.subscribe_everywhere(known);
-        out.send("position", None, json!({ "position": self.hub.position() }).to_string()).await
+        // The id of all that follows: events of many chats have no order that a later position could say they were told in.
+        out.position = Some(position);
+        out.send("position", None, json!({ "position": out.position }).to_string()).await
     }
 
     /// Whether the chat may be streamed to them: the API's answer if not.
@@ -100,16 +104,16 @@ impl Streams {
 /// The stream, as a session tells it.
 struct Out {
     events: mpsc::Sender<Event>,
-    hub: Arc<Hub>,
     is_all: bool,
+    position: Option<String>,
 }
 
 impl Out {
     async fn send(&self, kind: &str, rev: Option<i64>, data: String) -> Result<(), Hangup> {
         let mut event = Event::message(data).event_type(kind.to_owned());
-        if self.is_all {
-            event = event.id(self.hub.position());
-        } else if let Some(rev) = rev {
+        if let Some(position) = &self.position {
+            event = event.id(position.clone());
+        } else if let Some(rev) = rev.filter(|_| !self.is_all) {
             event = event.id(rev.to_string());
         }
         match timeout(SEND_WAIT, self.events.send(event)).await {

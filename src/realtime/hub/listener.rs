@@ -59,7 +59,7 @@ impl Listener {
         self.line.is_behind.load(Ordering::Relaxed)
     }
 
-    /// Forgets what waits, and listens to the same chats anew; these are they.
+    /// Forgets what waits, and listens to nothing; these are the chats that it listened to.
     pub fn begin_anew(&mut self) -> Vec<Uuid> {
         let chats: Vec<Uuid> = self.chats.iter().copied().collect();
         for chat in &chats {
@@ -67,9 +67,7 @@ impl Listener {
         }
         while self.signals.try_recv().is_ok() {}
         self.line.is_behind.store(false, Ordering::Relaxed);
-        for chat in &chats {
-            self.listen(*chat);
-        }
+        self.chats.clear();
         chats
     }
 

@@ -229,7 +229,12 @@ fn payload(change: &Value, is_for_all: bool) -> Value {
     if let Some(id) = change.get("userId") {
         return json!({ "userId": id });
     }
-    change.get("participant").or_else(|| change.get("chat")).cloned().unwrap_or_else(|| json!({}))
+    let mut payload = change.get("participant").or_else(|| change.get("chat")).cloned().unwrap_or_else(|| json!({}));
+    // how far somebody has read is for those in the chat, and a public room has other readers
+    if let Some(fields) = payload.as_object_mut().filter(|_| is_for_all) {
+        fields.remove("lastReadSeq");
+    }
+    payload
 }
 
 /// What a frame about a change is called.
