@@ -88,6 +88,11 @@ create trigger _060_audit after truncate on chat.settings
 for each statement
 execute function chat_private.audit('', '', '', '');
 
+-- live.1: a setting may change who reads what.
+create trigger _900_look after update on chat.settings
+for each statement
+execute function chat_private.tell_to_look();
+
 grant select on chat.settings to anon, authenticated, service_role, chat_auditor, chat_relay;
 
 -- chat.users ------------------------------------------------------------------------------------------------
@@ -159,6 +164,11 @@ execute function chat_private.audit('', '', '', '');
 create trigger _100_stay_erased before update on chat.users
 for each row when (old.erased_at is not null and new.erased_at is distinct from old.erased_at)
 execute function chat_private.stay_erased();
+
+-- live.1: who is erased reads nothing any more.
+create trigger _900_look after update of erased_at on chat.users
+for each row when (old.erased_at is null and new.erased_at is not null)
+execute function chat_private.tell_to_look();
 
 grant select on chat.users to chat_auditor;
 grant select, insert (id, username, display_name, kind, avatar_url), update (username, display_name, kind, avatar_url) on chat.users to service_role;
@@ -1321,10 +1331,10 @@ as …e5823bcd9729;
 grant execute on function chat.join_room(text) to authenticated;
 
 -- What changed in chats since their revs: heads, standings of who listens or came or went, keys of rows; one snapshot.
-create function chat.live(_chats uuid[], _since bigint[], _listening_to uuid[], _listeners uuid[], _roles text[], _limit bigint default 500) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint, head_rev bigint, asks_as text, reads_after bigint, reads_deleted_after bigint)
+create function chat.live(_chats uuid[], _since bigint[], _listening_to uuid[], _listeners uuid[], _roles text[], _limit bigint default 500) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint, head_rev bigint, asks_as text, reads_after bigint, reads_deleted_after bigint, epoch text)
 language sql
 stable
-as …bef122a1da56;
+as …c4b5d9f83417;
 grant execute on function chat.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
 
 -- Which life of the database this is, where it stands, and whether the house has policies of its own on what is told.
@@ -1972,12 +1982,12 @@ set search_path = pg_catalog, pg_temp
 as …8a06045a059e;
 
 -- live.1, of many chats.
-create function chat_private.live(_chats uuid[], _since bigint[], _listening_to uuid[], _listeners uuid[], _roles text[], _limit bigint) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint, head_rev bigint, asks_as text, reads_after bigint, reads_deleted_after bigint)
+create function chat_private.live(_chats uuid[], _since bigint[], _listening_to uuid[], _listeners uuid[], _roles text[], _limit bigint) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint, head_rev bigint, asks_as text, reads_after bigint, reads_deleted_after bigint, epoch text)
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …40583dc55ccf;
+as …2ee1ed0ec3bb;
 grant execute on function chat_private.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
 
 -- Which life of the database this is, where it stands, and whether the house has policies of its own on what is told.
@@ -2460,6 +2470,13 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as …7f9efe5bb4bb;
+
+-- live.1, where no rev tells that readers have changed.
+create function chat_private.tell_to_look() returns trigger
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …97f30d9f9dce;
 
 -- A fact: whether two people are friends.
 create function chat_private.ties(_one uuid, _other uuid) returns text

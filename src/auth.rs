@@ -19,7 +19,7 @@ mod keys;
 mod mint;
 mod signed;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use jsonwebtoken::AlgorithmFamily;
 use time::{OffsetDateTime, macros::datetime};
@@ -46,6 +46,8 @@ pub const SECRET_MIN_BYTES: usize = 32;
 pub const CLOCK_SKEW_SECONDS: i64 = 30;
 /// The expiry of what does not expire (the service key), and the latest that any token can have.
 pub const NEVER: OffsetDateTime = datetime!(9999-12-31 23:59:59 UTC);
+
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// What to believe: `JWT_SECRET`, `JWT_JWKS`, `JWT_AUDIENCE`, `JWT_ISSUER`, `JWT_SUBJECT`, `SERVICE_KEY`.
 #[derive(Clone, Default)]
@@ -117,6 +119,14 @@ pub struct Identity {
     pub expires_at: OffsetDateTime,
     /// The request they ask in, which the audit names: given by who took the token from it.
     pub request: Option<Uuid>,
+}
+
+impl Identity {
+    /// How long the token still lasts; ten years at most, which is longer than any process.
+    pub fn time_left(&self) -> Duration {
+        let left = self.expires_at - OffsetDateTime::now_utc() + time::Duration::seconds(CLOCK_SKEW_SECONDS);
+        Duration::try_from(left).unwrap_or_default().min(TEN_YEARS)
+    }
 }
 
 /// Without the claims: they hold names and e-mail addresses, which are not for logs.

@@ -51,7 +51,6 @@ impl Live {
         let reader = Db::new(&named(through, "tabletalk relay"), READING)?;
         let (listening, announcing) = (named(route, "tabletalk listener"), named(route, "tabletalk announcer"));
         let life = Life::now(&reader).await?;
-        hub.set_strict(life.is_strict);
         hub.database_stands_at(&life);
         let tasks = vec![
             tokio::spawn(relay::listen(listening, Arc::clone(&hub), probe.clone(), stop.clone())),

@@ -71,17 +71,22 @@ create function chat_private.live(
   _chats uuid[], _since bigint[], _listening_to uuid[], _listeners uuid[], _roles text[], _limit bigint)
 returns table (
   chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint, head_rev bigint, asks_as text,
-  reads_after bigint, reads_deleted_after bigint)
+  reads_after bigint, reads_deleted_after bigint, epoch text)
 language plpgsql
 stable
 rows 100
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- Of each chat: its head, and whether the chat itself changed (is_new); then whose standing is asked for, or changed since, whatever the limit; then the keys of what changed, at most
+-- Which life of the database it is, since the revs asked about hold in that one alone. Then of each chat: its head, and whether the chat
+-- itself changed (is_new); then whose standing is asked for, or changed since, whatever the limit; then the keys of what changed, at most
 -- _limit. A chat without a rev to go on from tells its head alone. One snapshot: none of it may be volatile.
 #variable_conflict use_column
 begin
+  return query
+  select null::uuid, null::bigint, 'life', null::uuid, null::boolean, null::bigint, null::bigint, null::text, null::bigint, null::bigint,
+         chat_private.epoch();
+
   return query
   select a.chat_id, h.rev,
          case when h.rev < a.since
@@ -91,7 +96,7 @@ begin
          -- whatever the limit: who reads it may be others now
          exists (select from chat.chats c where c.id = a.chat_id and c.rev > a.since)
            or exists (select from chat.tombstones t where t.chat_id = a.chat_id and t.rev > a.since and t.kind = 'chat'),
-         null::bigint, h.rev, null::text, null::bigint, null::bigint
+         null::bigint, h.rev, null::text, null::bigint, null::bigint, null::text
   from unnest(_chats, _since) a (chat_id, since)
   cross join lateral (
     select coalesce(greatest(
@@ -113,12 +118,13 @@ begin
     select a.chat_id, t.row_id, 'authenticated'
     from unnest(_chats, _since) a (chat_id, since)
     join chat.tombstones t on t.chat_id = a.chat_id and t.rev > a.since and t.kind = 'participant')
-  select s.chat_id, s.since_rev, 'standing', s.user_id, false, null::bigint, null::bigint, s.asks_as, s.reads_after, s.reads_deleted_after
+  select s.chat_id, s.since_rev, 'standing', s.user_id, false, null::bigint, null::bigint, s.asks_as, s.reads_after, s.reads_deleted_after,
+         null::text
   from (select array_agg(k.chat_id) as chats, array_agg(k.user_id) as users, array_agg(k.asks_as) as roles from asked k) k
   cross join lateral chat_private.standings(k.chats, k.users, k.roles) s;
 
   return query
-  select a.chat_id, c.rev, c.what, c.row_id, c.is_new, c.born_rev, null::bigint, null::text, null::bigint, null::bigint
+  select a.chat_id, c.rev, c.what, c.row_id, c.is_new, c.born_rev, null::bigint, null::text, null::bigint, null::bigint, null::text
   from unnest(_chats, _since) a (chat_id, since)
   cross join lateral chat_private.changed(a.chat_id, a.since, 0, _limit) c
   -- most chats of a sweep have none: a look into each index is less than what follows
@@ -134,11 +140,12 @@ create function chat.live(
   _chats uuid[], _since bigint[], _listening_to uuid[], _listeners uuid[], _roles text[], _limit bigint default 500)
 returns table (
   chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint, head_rev bigint, asks_as text,
-  reads_after bigint, reads_deleted_after bigint)
+  reads_after bigint, reads_deleted_after bigint, epoch text)
 language sql
 stable
 begin atomic
-  select l.chat_id, l.rev, l.what, l.row_id, l.is_new, l.born_rev, l.head_rev, l.asks_as, l.reads_after, l.reads_deleted_after
+  select l.chat_id, l.rev, l.what, l.row_id, l.is_new, l.born_rev, l.head_rev, l.asks_as, l.reads_after, l.reads_deleted_after,
+         l.epoch
   from chat_private.live(_chats, _since, _listening_to, _listeners, _roles, least(greatest(coalesce(_limit, 500), 1), 500)) l;
 end;
 
@@ -198,6 +205,24 @@ begin atomic
   select e.epoch, e.snapshot, e.is_strict from chat_private.live_epoch() e;
 end;
 
+-- what no rev tells ------------------------------------------------------------------------------------------------
+
+create function chat_private.tell_to_look() returns trigger
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+-- Who reads what may have changed without a rev in any chat: every relay is to look at all that somebody listens to.
+begin
+  perform pg_notify('chat', 'look');
+  return null;
+end
+$$;
+
+create trigger _900_look after update on chat.settings for each statement execute function chat_private.tell_to_look();
+create trigger _900_look after update of erased_at on chat.users for each row
+when (old.erased_at is null and new.erased_at is not null) execute function chat_private.tell_to_look();
+
 grant execute on function
   chat.live(uuid[], bigint[], uuid[], uuid[], text[], bigint),
   chat_private.live(uuid[], bigint[], uuid[], uuid[], text[], bigint),
@@ -218,3 +243,6 @@ comment on function chat_private.arrivals(pg_snapshot) is 'live.1, of chats that
 comment on function chat.arrivals(pg_snapshot) is 'Who came, left or changed in which chat since a snapshot, and which chats did; a last row end with the next snapshot.';
 comment on function chat_private.live_epoch() is 'Which life of the database this is, where it stands, and whether the house has policies of its own on what is told.';
 comment on function chat.live_epoch() is 'Which life of the database this is, where it stands, and whether the house has policies of its own on what is told.';
+comment on function chat_private.tell_to_look() is 'live.1, where no rev tells that readers have changed.';
+comment on trigger _900_look on chat.settings is 'live.1: a setting may change who reads what.';
+comment on trigger _900_look on chat.users is 'live.1: who is erased reads nothing any more.';

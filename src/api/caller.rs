@@ -119,7 +119,8 @@ fn gate(request: &Request) -> &Gate {
     request.data().expect("invariant: app.rs gives every request its gate")
 }
 
-fn refusal(error: AuthError) -> ApiError {
+/// The answer to a token that is not believed.
+pub fn refusal(error: AuthError) -> ApiError {
     let status = match error {
         AuthError::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNAUTHORIZED,

@@ -1,4 +1,4 @@
-//! Whose pages may call this server: for CORS, and for sockets, which CORS does not guard.
+//! Whose pages may call this server: requests and sockets alike.
 
 use std::sync::Arc;
 

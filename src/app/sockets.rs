@@ -10,7 +10,8 @@ use poem::web::websocket::{WebSocket, WebSocketConfig};
 use poem::{IntoResponse as _, Request, Response, handler};
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{AuthError, Identity};
+use crate::api::caller::refusal;
+use crate::auth::Identity;
 use crate::error::{ApiError, Problem};
 use crate::realtime::native::{FRAME_MAX, Native};
 use crate::realtime::sse::{HEARTBEAT, Streams, What};
@@ -68,14 +69,14 @@ pub async fn stream(doors: Data<&Doors>, request: &Request) -> Response {
         None => What::All { since: since.map(str::to_owned) },
         Some(chat) => {
             let (Ok(chat), Ok(since)) = (chat.parse(), since.map(str::parse).transpose()) else {
-                let detail = "chatId is a UUID, since and Last-Event-ID a revision of the chat";
+                let detail = "chatId is a UUID, since and Last-Event-ID a revision of the chat, as an event's id says it";
                 return ApiError::from(Problem::new(StatusCode::BAD_REQUEST, "request_is_malformed", detail)).into_response();
             };
-            if let Some((status, problem)) = doors.streams.refusal(chat, &token).await {
+            if let Some(refusal) = doors.streams.refusal(chat, &token).await {
                 return Response::builder()
-                    .status(status)
+                    .status(refusal.status)
                     .content_type("application/problem+json")
-                    .body(serde_json::to_vec(&problem).unwrap_or_default());
+                    .body(refusal.problem.to_string());
             }
             What::Chat { chat, since }
         }
@@ -86,16 +87,8 @@ pub async fn stream(doors: Data<&Doors>, request: &Request) -> Response {
 
 async fn enter(doors: &Doors, request: &Request) -> Result<(Identity, String), ApiError> {
     let token = token(request.headers(), request.uri().query().unwrap_or_default()).unwrap_or_default();
-    match doors.native.authenticator.verify(&token).await {
-        Ok(identity) => Ok((identity, token)),
-        Err(error) => {
-            let status = match error {
-                AuthError::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::UNAUTHORIZED,
-            };
-            Err(Problem::new(status, error.code(), error.to_string()).into())
-        }
-    }
+    let identity = doors.native.authenticator.verify(&token).await.map_err(refusal)?;
+    Ok((identity, token))
 }
 
 /// The token, wherever it is.

@@ -7,12 +7,16 @@
 //! while it is deaf to everybody else.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::bail;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -33,85 +37,90 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 const NOTIFY: &str = "select pg_catalog.pg_notify($1, $2)";
 
+/// What was gathered and not sent yet.
+#[derive(Default)]
+struct Untold {
+    chats: Mutex<BTreeSet<Uuid>>,
+    more: Notify,
+}
+
 /// Announces what `hints` gathers until it is told to stop: to this process at once, to the others by NOTIFY.
 pub async fn announce(dsn: Dsn, hints: Hints, hub: Arc<Hub>, probe: Probe, stop: CancellationToken) {
-    let mut untold = BTreeSet::new();
+    let untold = Untold::default();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        // this process' own listeners wait for no NOTIFY
+        () = gather(&hints, &hub, &untold) => {}
+        () = tell_again(&dsn, &probe, &untold) => {}
+    }
+}
+
+async fn gather(hints: &Hints, hub: &Hub, untold: &Untold) {
+    loop {
+        let chats = hints.take().await;
+        hub.hint(chats.iter().copied());
+        untold.chats().extend(chats);
+        untold.more.notify_one();
+    }
+}
+
+async fn tell_again(dsn: &Dsn, probe: &Probe, untold: &Untold) {
     let mut pause = PAUSE;
-    while !stop.is_cancelled() {
+    loop {
         match dsn.connect().await {
             Ok((client, _connection)) => {
                 pause = PAUSE;
-                let told = tell(&client, &hints, &hub, &probe, &mut untold, &stop).await;
-                match told {
-                    Ok(()) => return,
-                    Err(error) => tracing::warn!(%error, "the announcer lost its connection"),
-                }
+                let Err(error) = tell(&client, probe, untold).await;
+                tracing::warn!(%error, "the announcer lost its connection");
             }
             Err(error) => tracing::debug!(%error, "the announcer has no connection"),
         }
-        // this process' own listeners wait for nobody
-        let resting = sleep(pause);
-        tokio::pin!(resting);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = &mut resting => break,
-                chats = hints.take() => {
-                    hub.hint(chats.iter().copied());
-                    untold.extend(chats);
-                }
-            }
-        }
+        sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
-async fn tell(
-    client: &Client,
-    hints: &Hints,
-    hub: &Hub,
-    probe: &Probe,
-    untold: &mut BTreeSet<Uuid>,
-    stop: &CancellationToken,
-) -> anyhow::Result<()> {
-    let notify = client.prepare_typed(NOTIFY, &[tokio_postgres::types::Type::TEXT, tokio_postgres::types::Type::TEXT]).await?;
+async fn tell(client: &Client, probe: &Probe, untold: &Untold) -> anyhow::Result<Infallible> {
+    let notify = client.prepare_typed(NOTIFY, &[Type::TEXT, Type::TEXT]).await?;
     let send = async |payload: String| timeout(ANSWER_WAIT, client.execute(&notify, &[&CHANNEL, &payload])).await;
     let mut next_probe = Instant::now();
     loop {
-        while !untold.is_empty() {
-            let (payload, told) = payload(probe.process(), untold);
-            send(payload).await??;
-            for chat in told {
-                untold.remove(&chat);
-            }
+        // first, so that no rush keeps it waiting
+        if next_probe <= Instant::now() {
+            next_probe = Instant::now() + PROBE_EVERY;
+            send(probe.next()).await??;
         }
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = sleep_until(next_probe) => {
-                next_probe = Instant::now() + PROBE_EVERY;
-                send(probe.next()).await??;
+        let (text, told) = payload(probe.process(), &mut untold.chats());
+        if told.is_empty() {
+            tokio::select! {
+                () = sleep_until(next_probe) => {}
+                () = untold.more.notified() => {}
             }
-            chats = hints.take() => {
-                hub.hint(chats.iter().copied());
-                untold.extend(chats);
-            }
+        } else if !matches!(send(text).await, Ok(Ok(_))) {
+            untold.chats().extend(told);
+            bail!("a NOTIFY was not answered");
         }
     }
 }
 
-/// As many chats as a payload holds: whose it is, and their ids.
-fn payload(process: Uuid, chats: &BTreeSet<Uuid>) -> (String, Vec<Uuid>) {
+impl Untold {
+    fn chats(&self) -> MutexGuard<'_, BTreeSet<Uuid>> {
+        self.chats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes as many chats as a payload holds: whose it is, and their ids.
+fn payload(process: Uuid, chats: &mut BTreeSet<Uuid>) -> (String, Vec<Uuid>) {
     let mut text = format!("{}:", process.simple());
     let mut told = Vec::new();
-    for chat in chats {
-        if text.len() + 33 > PAYLOAD_MAX {
-            break;
-        }
+    while text.len() + 33 <= PAYLOAD_MAX
+        && let Some(chat) = chats.pop_first()
+    {
         if !told.is_empty() {
             text.push(',');
         }
         let _ = write!(text, "{}", chat.simple());
-        told.push(*chat);
+        told.push(chat);
     }
     (text, told)
 }
@@ -123,8 +132,9 @@ mod tests {
     #[test]
     fn a_payload_holds_as_many_chats_as_postgres_takes() {
         let process = Uuid::new_v4();
-        let chats: BTreeSet<Uuid> = (0..1_000).map(|_| Uuid::new_v4()).collect();
-        let (text, told) = payload(process, &chats);
+        let mut chats: BTreeSet<Uuid> = (0..1_000).map(|_| Uuid::new_v4()).collect();
+        let (text, told) = payload(process, &mut chats);
+        assert_eq!(told.len() + chats.len(), 1_000);
         assert!(text.len() <= PAYLOAD_MAX && text.len() > PAYLOAD_MAX - 40, "{}", text.len());
         let read: Vec<Uuid> = text.split_once(':').unwrap().1.split(',').map(|id| id.parse().unwrap()).collect();
         assert_eq!(read, told);

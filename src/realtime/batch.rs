@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::api::shapes::change::{Change, ChangeKind};
 
-/// Adapters that may keep an encoding of an event.
-pub const PROTOCOLS: usize = 4;
 /// Forms in which an event is told.
 const FORMS: usize = 3;
+/// What an event holds in memory beside its text, in bytes: about.
+const WEIGHT: usize = 1_000;
 
 /// From where on somebody reads a chat, as `chat_private.standings` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,15 @@ pub struct Standing {
     pub reads_after: i64,
     /// Deleted messages with a higher seq; absent: none.
     pub reads_deleted_after: Option<i64>,
-    /// At which rev they came or got their role.
+    /// At which rev they came or got their role; 0: they read it without being in it.
     pub since_rev: i64,
+}
+
+impl Standing {
+    /// Whether they are in the chat, and not only reading it.
+    pub fn is_in(self) -> bool {
+        self.since_rev > 0
+    }
 }
 
 /// For whom an event is.
@@ -56,7 +63,7 @@ pub struct Event {
     pub changed: i64,
     pub audience: Audience,
     pub change: Change,
-    encoded: [[OnceLock<String>; FORMS]; PROTOCOLS],
+    encoded: [OnceLock<String>; FORMS],
 }
 
 impl Event {
@@ -65,9 +72,14 @@ impl Event {
         Self { rev: change.rev, born, changed, audience, change, encoded: Default::default() }
     }
 
-    /// Its encoding by an adapter: made once, and shared by all who are told it in this form.
-    pub fn encoding(&self, protocol: usize, form: Form, encode: impl FnOnce(&Self) -> String) -> &str {
-        self.encoded[protocol][form as usize].get_or_init(|| encode(self))
+    /// Its encoding: made once, and shared by all who are told it in this form.
+    pub fn encoding(&self, form: Form, encode: impl FnOnce(&Self) -> String) -> &str {
+        self.encoded[form as usize].get_or_init(|| encode(self))
+    }
+
+    /// What it holds in memory, in bytes: about.
+    pub fn weight(&self) -> usize {
+        WEIGHT + self.change.message.as_ref().map_or(0, |message| message.text.len())
     }
 }
 
@@ -80,6 +92,8 @@ pub struct Batch {
     /// … and up to this.
     pub upto: i64,
     pub events: Vec<Event>,
+    /// What it holds in memory, in bytes: about.
+    pub weight: usize,
 }
 
 /// An event as one listener sees it.

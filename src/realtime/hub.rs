@@ -5,16 +5,18 @@
 //!
 //! **Invariant**: what changed about who reads a chat is applied before any row of the same snapshot is passed on.
 
+mod line;
 mod listener;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
+use line::Line;
+pub use line::{Heard, Ready, Signal};
 pub use listener::Listener;
 
 use super::batch::{Batch, Standing};
@@ -22,8 +24,6 @@ use super::relay::Life;
 use crate::auth::{Identity, Role};
 use crate::wire::Position;
 
-/// Signals that wait for one connection at most: who falls behind further is told to begin anew.
-const QUEUE_MAX: usize = 256;
 /// Chats that one connection may listen to.
 pub const CHATS_OF_ONE_MAX: usize = 5_000;
 
@@ -38,23 +38,6 @@ impl From<&Identity> for Who {
     fn from(identity: &Identity) -> Self {
         Self { role: identity.role, user: identity.subject }
     }
-}
-
-/// What a listener is told, in this order.
-#[derive(Debug)]
-pub enum Signal {
-    /// From here on they are told of the chat; absent: they do not read it.
-    Ready { chat: Uuid, head: Option<i64> },
-    /// What changed in it, of which they see what their standing lets them.
-    Batch(Arc<Batch>, Standing),
-    /// Something changed in it, for who has to look for themselves.
-    Look { chat: Uuid },
-    /// They do not read it any more.
-    Gone { chat: Uuid },
-    /// They see other rows of it than before, also old ones, or removals are forgotten: it is to be listed anew, as of this rev or later.
-    Anew { chat: Uuid, head: i64 },
-    /// They came to a chat, or something about their part in it changed.
-    Arrived { chat: Uuid },
 }
 
 /// What the relay reads next.
@@ -95,15 +78,18 @@ type Bell = Box<dyn Fn(&[Uuid]) + Send + Sync>;
 struct State {
     chats: HashMap<Uuid, Watched>,
     /// Who listens to all their chats.
-    everywhere: HashMap<Uuid, Vec<Line>>,
+    everywhere: HashMap<Uuid, Vec<Arc<Line>>>,
     due: BTreeSet<Uuid>,
     /// The house has policies of its own: everybody looks for themselves.
     is_strict: bool,
-    next: u64,
+    lines: u64,
     /// The chat that was read last: the next is one after it.
     last: Uuid,
-    /// Where the database stood a moment ago.
+    /// Which life of the database it is, and where it stood a moment ago.
+    epoch: Arc<str>,
     snapshot: String,
+    /// Something may have changed that no rev tells.
+    is_doubtful: bool,
 }
 
 #[derive(Default)]
@@ -115,40 +101,28 @@ struct Watched {
 }
 
 struct Ear {
+    /// Which of its line's.
+    id: u32,
     who: Who,
     standing: Option<Standing>,
     is_ready: bool,
-    line: Line,
+    line: Arc<Line>,
 }
 
-/// The way to a connection.
-#[derive(Clone)]
-struct Line {
-    id: u64,
-    queue: mpsc::Sender<Signal>,
-    is_behind: Arc<AtomicBool>,
-}
-
-impl Line {
-    fn send(&self, signal: Signal) {
-        if self.is_behind.load(Ordering::Relaxed) {
-            return;
-        }
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(signal) {
-            self.is_behind.store(true, Ordering::Relaxed);
-        }
+impl Ear {
+    fn tell(&self, chat: Uuid, what: Heard) {
+        self.line.send(Signal::Heard { chat, ear: self.id, what });
     }
 }
 
 impl Hub {
     /// A connection of somebody who listens to nothing yet.
     pub fn connect(self: &Arc<Self>, identity: &Identity) -> Listener {
-        let (queue, signals) = mpsc::channel(QUEUE_MAX);
         let mut state = self.state();
-        state.next += 1;
-        let line = Line { id: state.next, queue, is_behind: Arc::default() };
+        state.lines += 1;
+        let line = Line::new(state.lines);
         drop(state);
-        Listener::new(Arc::clone(self), identity.into(), line, signals)
+        Listener::new(Arc::clone(self), identity.into(), line)
     }
 
     /// Tells somebody else, too, in which chats something may have changed.
@@ -168,15 +142,26 @@ impl Hub {
         self.wake(state);
     }
 
-    /// Something may have changed anywhere, and without a rev: also what who has no account may read.
+    /// Something may have changed anywhere.
     pub fn hint_all(&self) {
         let mut state = self.state();
         let State { chats, due, .. } = &mut *state;
         for (id, watched) in chats {
-            watched.is_whole |= watched.ears.iter().any(|ear| ear.who.user.is_none());
+            // who is not in a chat reads it by what has no rev: a setting, an account that is not erased
+            watched.is_whole |= watched.ears.iter().any(|ear| ear.standing.is_some_and(|standing| !standing.is_in()));
             due.insert(*id);
         }
         self.wake(state);
+    }
+
+    /// Something may have changed that no rev tells: the relay looks around before long, and not only at its hour.
+    pub fn doubt(&self) {
+        self.state().is_doubtful = true;
+    }
+
+    /// Whether there is doubt; it is gone then.
+    pub fn was_doubtful(&self) -> bool {
+        std::mem::take(&mut self.state().is_doubtful)
     }
 
     /// Somebody came to a chat, left it, or has another role there.
@@ -186,37 +171,38 @@ impl Hub {
         }
     }
 
-    /// Everything begins anew: the database is another one, or what the house says of who reads has changed.
-    pub fn begin_anew(&self, is_strict: bool) {
+    /// The database stands here now.
+    pub fn database_stands_at(&self, life: &Life) {
         let mut state = self.state();
-        state.is_strict = is_strict;
+        if *state.epoch != *life.epoch {
+            state.epoch = life.epoch.as_str().into();
+        }
+        state.snapshot.clone_from(&life.snapshot);
+        state.is_strict = life.is_strict;
+    }
+
+    /// The same, and everything begins anew: the database is another one, or what the house says of who reads has changed.
+    pub fn begin_anew(&self, life: &Life) {
+        self.database_stands_at(life);
+        let mut state = self.state();
         let State { chats, due, .. } = &mut *state;
         for (id, watched) in chats {
             watched.rev = None;
             due.insert(*id);
             for ear in &mut watched.ears {
                 ear.standing = None;
-                ear.line.is_behind.store(true, Ordering::Relaxed);
-                let _ = ear.line.queue.try_send(Signal::Look { chat: *id });
+                ear.line.fall_behind();
             }
         }
         self.wake(state);
     }
 
-    /// The database stands here now.
-    pub fn database_stands_at(&self, life: &Life) {
-        self.state().snapshot = format!("{};{}", life.epoch, life.snapshot);
-    }
-
-    /// Where a client stands that lists its chats from now on.
-    pub fn snapshot(&self) -> String {
-        let text = self.state().snapshot.clone();
-        Position::from_text(&text).map(|position| position.to_string()).unwrap_or_default()
-    }
-
-    /// Whether everybody looks for themselves.
-    pub fn set_strict(&self, is_strict: bool) -> bool {
-        std::mem::replace(&mut self.state().is_strict, is_strict) != is_strict
+    /// Which life of the database it is, and where a client stands in it that lists its chats from now on.
+    pub fn position(&self) -> (Arc<str>, String) {
+        let state = self.state();
+        let text = format!("{};{}", state.epoch, state.snapshot);
+        let position = Position::from_text(&text).map(|position| position.to_string()).unwrap_or_default();
+        (Arc::clone(&state.epoch), position)
     }
 
     /// Ends when there is something to read.
@@ -250,10 +236,23 @@ impl Hub {
         work
     }
 
+    /// What was to be read could not be: it is read again.
+    pub fn put_back(&self, work: &Work) {
+        let mut state = self.state();
+        let State { chats, due, .. } = &mut *state;
+        for (chat, _) in &work.chats {
+            if let Some(watched) = chats.get_mut(chat) {
+                watched.is_whole |= work.whole.contains(chat);
+                due.insert(*chat);
+            }
+        }
+        self.wake(state);
+    }
+
     /// Passes on what was read of a chat.
     pub fn apply(&self, chat: Uuid, reading: Reading, was_whole: bool) {
         let mut state = self.state();
-        let is_strict = state.is_strict;
+        let (is_strict, epoch) = (state.is_strict, Arc::clone(&state.epoch));
         let State { chats, due, .. } = &mut *state;
         let Some(watched) = chats.get_mut(&chat) else { return };
         if reading.is_chat_changed && !was_whole && watched.rev.is_some() {
@@ -274,28 +273,30 @@ impl Hub {
                 ear.is_ready = true;
                 ear.standing = *standing;
                 let reads = standing.is_some() || is_strict;
-                ear.line.send(Signal::Ready { chat, head: reads.then_some(batch.upto) });
+                let is_in = standing.is_some_and(Standing::is_in);
+                let ready = Ready { head: batch.upto, epoch: Arc::clone(&epoch), is_in, is_strict };
+                ear.tell(chat, Heard::Ready(reads.then_some(ready)));
                 return reads;
-            }
-            if is_strict {
-                if has_news || reading.is_reset {
-                    ear.line.send(Signal::Look { chat });
-                }
-                return true;
             }
             let before = ear.standing;
             if let Some(standing) = standings.get(&ear.who) {
                 ear.standing = *standing;
             }
+            if is_strict {
+                if has_news || reading.is_reset || before != ear.standing {
+                    ear.tell(chat, Heard::Look);
+                }
+                return true;
+            }
             let Some(standing) = ear.standing else {
-                ear.line.send(Signal::Gone { chat });
+                ear.tell(chat, Heard::Gone);
                 return false;
             };
             if before != ear.standing || reading.is_reset || is_first {
-                ear.line.send(Signal::Anew { chat, head: reading.head });
+                ear.tell(chat, Heard::Anew { head: reading.head, is_in: standing.is_in() });
             }
             if has_news && !is_first {
-                ear.line.send(Signal::Batch(Arc::clone(&batch), standing));
+                ear.tell(chat, Heard::Batch(Arc::clone(&batch), standing));
             }
             true
         });
@@ -306,12 +307,6 @@ impl Hub {
             chats.remove(&chat);
         }
         self.wake(state);
-    }
-
-    /// Chats that somebody listens to, and connections that listen to all of theirs.
-    pub fn size(&self) -> (usize, usize) {
-        let state = self.state();
-        (state.chats.len(), state.everywhere.len())
     }
 
     fn wake(&self, state: MutexGuard<'_, State>) {

@@ -5,14 +5,38 @@ use std::sync::{Arc, OnceLock};
 use poem::endpoint::BoxEndpoint;
 use poem::http::{Method, StatusCode, header};
 use poem::{Body, Endpoint as _, Request, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// The longest answer that is read, in bytes: 500 messages of the longest text.
+/// The longest answer that is read, in bytes: a page of messages of the longest text.
 const ANSWER_MAX: usize = 64 << 20;
 
 /// The server's own endpoint; set once it is whole. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Loopback(Arc<OnceLock<Arc<BoxEndpoint<'static, Response>>>>);
+
+/// The API answered otherwise than hoped: its status, and its problem document.
+#[derive(Debug)]
+pub struct Unanswered {
+    pub status: StatusCode,
+    pub problem: Value,
+}
+
+impl Unanswered {
+    fn new(status: StatusCode, problem: Value) -> Self {
+        let problem = if problem.is_object() { problem } else { json!({ "status": status.as_u16(), "code": "unavailable" }) };
+        Self { status, problem }
+    }
+
+    /// Whether the same may be answered in a moment.
+    pub fn is_passing(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// Whether it is that they do not read what they asked about.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
+    }
+}
 
 impl Loopback {
     /// Gives it the endpoint that it leads to.
@@ -20,28 +44,23 @@ impl Loopback {
         let _ = self.0.set(endpoint);
     }
 
-    /// Asks as the bearer of a token. An answer without JSON is null.
-    pub async fn ask(&self, token: &str, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
-        let (status, text) = self.ask_text(token, method, path, body).await;
-        (status, serde_json::from_slice(&text).unwrap_or(Value::Null))
-    }
-
-    /// The same, with the answer as it is written.
-    pub async fn ask_text(&self, token: &str, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Vec<u8>) {
-        let Some(endpoint) = self.0.get() else { return (StatusCode::SERVICE_UNAVAILABLE, Vec::new()) };
-        let Ok(uri) = path.parse() else { return (StatusCode::BAD_REQUEST, Vec::new()) };
+    /// Asks as the bearer of a token. An answer without a body is null.
+    ///
+    /// # Errors
+    /// With what the API answered, if that is not a success.
+    pub async fn ask(&self, token: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Unanswered> {
+        let away = || Unanswered::new(StatusCode::SERVICE_UNAVAILABLE, Value::Null);
+        let endpoint = self.0.get().ok_or_else(away)?;
+        let uri: poem::http::Uri = path.parse().map_err(|_| Unanswered::new(StatusCode::BAD_REQUEST, Value::Null))?;
         let mut request = Request::builder().method(method).uri(uri).header(header::AUTHORIZATION, format!("Bearer {token}"));
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let request = request.body(body.map_or_else(Body::empty, |body| Body::from_string(body.to_string())));
-        match endpoint.call(request).await {
-            Ok(mut answer) => {
-                let status = answer.status();
-                let text = answer.take_body().into_bytes_limit(ANSWER_MAX).await;
-                (status, text.map(|text| text.to_vec()).unwrap_or_default())
-            }
-            Err(error) => (error.status(), Vec::new()),
-        }
+        let mut answer = endpoint.call(request).await.map_err(|error| Unanswered::new(error.status(), Value::Null))?;
+        let status = answer.status();
+        let text = answer.take_body().into_bytes_limit(ANSWER_MAX).await.map_err(|_| away())?;
+        let value = serde_json::from_slice(&text).unwrap_or(Value::Null);
+        if status.is_success() { Ok(value) } else { Err(Unanswered::new(status, value)) }
     }
 }

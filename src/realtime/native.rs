@@ -12,21 +12,17 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use poem::http::{Method, StatusCode};
 use poem::web::websocket::{CloseCode, Message, WebSocketStream};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use self::frames::{Asked, ClientFrame, frame};
-use super::hub::{CHATS_OF_ONE_MAX, Hub};
-use super::loopback::Loopback;
-use super::session::{Hangup, Session, Sink, Told, Unanswered};
-use crate::auth::{Authenticator, CLOCK_SKEW_SECONDS, Identity};
+use super::hub::Hub;
+use super::loopback::{Loopback, Unanswered};
+use super::session::{Ended, SEND_WAIT, Session, Sink, Told};
+use crate::auth::{Authenticator, Identity};
 
 /// The longest frame that is read, in bytes: as the longest body of a request.
 pub const FRAME_MAX: usize = 1 << 20;
-/// How long the other side may take to read what it is sent.
-const SEND_WAIT: Duration = Duration::from_secs(30);
 /// How long the other side may take to close its end.
 const LINGER: Duration = Duration::from_secs(2);
 /// How often a silent connection is pinged.
@@ -41,8 +37,8 @@ const REFILL: Duration = Duration::from_millis(20);
 /// Chats that `hello` names.
 const CHATS_NAMED: usize = 200;
 
-/// The adapter's place among those who keep encodings.
-const PROTOCOL: usize = 0;
+/// The code of a frame that cannot be read.
+const MALFORMED: &str = "frame_is_malformed";
 
 /// Close codes beside those of RFC 6455: 1001 going away, 1008 policy, 1009 too big.
 mod close {
@@ -50,7 +46,7 @@ mod close {
     pub const TOKEN_EXPIRED: u16 = 4401;
     /// Too many frames.
     pub const TOO_MANY: u16 = 4429;
-    /// What was to be told could not be read, or was not read in time (RFC 6455's registry: try again later).
+    /// What was to be told could not be read, or was not taken in time (RFC 6455's registry: try again later).
     pub const AGAIN: u16 = 1013;
     /// Nothing was heard for a while.
     pub const SILENT: u16 = 4408;
@@ -69,6 +65,19 @@ pub struct Native {
 
 /// Why a socket is closed by this side.
 struct Closing(u16, &'static str);
+
+const BYE: Closing = Closing(1000, "");
+
+impl From<Ended> for Closing {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Unanswered(Unanswered { status: StatusCode::UNAUTHORIZED, .. }) => {
+                Self(close::TOKEN_EXPIRED, "the token is not believed any more")
+            }
+            Ended::Hangup | Ended::Unanswered(_) => Self(close::AGAIN, "what is to be told could not be"),
+        }
+    }
+}
 
 /// What is left of a socket's patience and rights.
 struct Terms {
@@ -98,9 +107,7 @@ impl Terms {
     }
 
     fn renew(&mut self) {
-        let left = self.identity.expires_at - OffsetDateTime::now_utc() + time::Duration::seconds(CLOCK_SKEW_SECONDS);
-        // one that lasts longer than this process is like one that does not end
-        let left = Duration::try_from(left).unwrap_or_default().min(Duration::from_secs(10 * 365 * 86_400));
+        let left = self.identity.time_left();
         self.ends_at = Instant::now() + left;
         self.warn_at = Some(Instant::now() + left.saturating_sub(WARNING));
     }
@@ -124,13 +131,9 @@ impl Native {
         let mut out = Socket { socket };
         let mut session = Session::new(&self.hub, self.api.clone(), &identity, token);
         let mut terms = Terms::new(identity);
-        let ended = match self.greet(&session, &mut out).await {
+        let Closing(code, reason) = match self.greet(&session, &mut out).await {
             Ok(()) => self.talk(&mut session, &mut terms, &mut out).await,
-            Err(Hangup) => Ok(()),
-        };
-        let Closing(code, reason) = match ended {
-            Ok(()) => Closing(1000, ""),
-            Err(closing) => closing,
+            Err(ended) => ended.into(),
         };
         let _ = timeout(SEND_WAIT, out.socket.send(Message::close_with(CloseCode::from(code), reason))).await;
         // what they have sent meanwhile is read: else the system would reset the connection, and the code never arrive
@@ -138,132 +141,129 @@ impl Native {
     }
 
     /// Who they are, and where their chats stand.
-    async fn greet(&self, session: &Session, out: &mut Socket) -> Result<(), Hangup> {
-        let (_, me) = self.api.ask(&session.token, Method::GET, "/users/me", None).await;
-        let (_, page) = self.api.ask(&session.token, Method::GET, &format!("/chats?limit={CHATS_NAMED}"), None).await;
-        let chats: Vec<Value> = page["data"]
-            .as_array()
-            .map(|chats| chats.iter().map(|chat| json!({ "id": chat["id"], "headRev": chat["headRev"] })).collect())
-            .unwrap_or_default();
-        let me = if me["id"].is_string() { me } else { Value::Null };
+    async fn greet(&self, session: &Session, out: &mut Socket) -> Result<(), Ended> {
+        // somebody without an account has no profile
+        let me = session.ask(Method::GET, "/users/me", None).await.unwrap_or(Value::Null);
+        let page = session.ask(Method::GET, &format!("/chats?limit={CHATS_NAMED}"), None).await.unwrap_or(Value::Null);
+        let chats = page["data"].as_array().into_iter().flatten();
+        let (epoch, position) = self.hub.position();
         let hello = json!({
             "authenticatedUser": me,
-            "chats": chats,
+            "chats": chats.map(|chat| json!({ "id": chat["id"], "headRev": chat["headRev"] })).collect::<Vec<_>>(),
             "more": page["nextCursor"].is_string(),
-            "position": self.hub.snapshot(),
+            "position": position,
+            "epoch": &*epoch,
         });
         out.say(frame("hello", None, None, &hello, None)).await?;
         out.flush().await
     }
 
-    async fn talk(&self, session: &mut Session, terms: &mut Terms, out: &mut Socket) -> Result<(), Closing> {
+    async fn talk(&self, session: &mut Session, terms: &mut Terms, out: &mut Socket) -> Closing {
         loop {
             let warn_at = terms.warn_at.unwrap_or(terms.ends_at);
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Err(Closing(close::RESTART, "the server stops")),
-                () = sleep_until(terms.ends_at) => return Err(Closing(close::TOKEN_EXPIRED, "the token has expired")),
+                () = self.stop.cancelled() => return Closing(close::RESTART, "the server stops"),
+                () = sleep_until(terms.ends_at) => return Closing(close::TOKEN_EXPIRED, "the token has expired"),
                 () = sleep_until(warn_at), if terms.warn_at.is_some() => {
                     terms.warn_at = None;
                     let payload = json!({ "seconds": (terms.ends_at - Instant::now()).as_secs() });
                     let told = out.say(frame("token.expiring", None, None, &payload, None)).await;
                     if told.is_err() || out.flush().await.is_err() {
-                        return Ok(());
+                        return BYE;
                     }
                 }
                 () = sleep_until(terms.ping_at) => {
                     if terms.heard_at.elapsed() > IDLE_MAX {
-                        return Err(Closing(close::SILENT, "nothing was heard"));
+                        return Closing(close::SILENT, "nothing was heard");
                     }
                     terms.ping_at = Instant::now() + PING_EVERY;
                     if timeout(SEND_WAIT, out.socket.send(Message::Ping(Vec::new()))).await.is_err() {
-                        return Ok(());
+                        return BYE;
                     }
                 }
                 received = out.socket.next() => {
-                    let Some(Ok(message)) = received else { return Ok(()) };
+                    let Some(Ok(message)) = received else { return BYE };
                     terms.heard_at = Instant::now();
                     match message {
                         Message::Text(text) => {
                             if !terms.spend() {
-                                return Err(Closing(close::TOO_MANY, "too many frames"));
+                                return Closing(close::TOO_MANY, "too many frames");
                             }
-                            if self.answer(&text, session, terms, out).await.is_err() {
-                                return Ok(());
+                            if let Err(ended) = self.answer(&text, session, terms, out).await {
+                                return ended.into();
                             }
                         }
-                        Message::Binary(_) => return Err(Closing(1003, "frames are texts")),
-                        Message::Close(_) => return Ok(()),
+                        Message::Binary(_) => return Closing(1003, "frames are texts"),
+                        Message::Close(_) => return BYE,
                         Message::Ping(_) | Message::Pong(_) => {}
                     }
                 }
                 signal = session.next() => {
-                    if session.take(signal, out).await.is_err() {
-                        return Err(Closing(close::AGAIN, "what is to be told could not be"));
+                    if let Err(ended) = session.take(signal, out).await {
+                        return ended.into();
                     }
                 }
             }
         }
     }
 
-    async fn answer(&self, text: &str, session: &mut Session, terms: &mut Terms, out: &mut Socket) -> Result<(), Hangup> {
-        match ClientFrame::parse(text) {
-            Err(wrong) => {
-                let problem = json!({ "code": "frame_is_malformed", "message": wrong.message });
-                out.say(frame("error", None, None, &problem, wrong.reference.as_deref())).await?;
-            }
-            Ok(ClientFrame { reference, asked }) => self.do_as_asked(asked, reference, session, terms, out).await?,
+    async fn answer(&self, text: &str, session: &mut Session, terms: &mut Terms, out: &mut Socket) -> Result<(), Ended> {
+        let answer = match ClientFrame::parse(text) {
+            Err(wrong) => Some(frames::wrong(None, MALFORMED, &wrong.message, wrong.reference.as_deref())),
+            Ok(frame) => self.do_as_asked(frame, session, terms, out).await?,
+        };
+        if let Some(answer) = answer {
+            out.say(answer).await?;
         }
         out.flush().await
     }
 
+    /// The answer, if it is not for the session to give.
     async fn do_as_asked(
         &self,
-        asked: Asked,
-        reference: Option<String>,
+        frame: ClientFrame,
         session: &mut Session,
         terms: &mut Terms,
         out: &mut Socket,
-    ) -> Result<(), Hangup> {
-        let reference_text = reference.as_deref();
-        let request = match asked {
+    ) -> Result<Option<String>, Ended> {
+        let ClientFrame { reference, asked } = frame;
+        let reference = reference.as_deref();
+        let ack = |chat, payload: Value| frames::frame("ack", chat, None, &payload, reference);
+        let (chat, method, path, body) = match asked {
             Asked::Subscribe { chat, since } => {
-                if !session.subscribe(chat, since, reference.clone()) {
-                    let problem = json!({ "code": "too_many_chats", "message": "no connection listens to more chats" });
-                    out.say(frame("error", Some(chat), None, &problem, reference_text)).await?;
+                if session.subscribe(chat, since, reference.map(str::to_owned)) {
+                    return Ok(None);
                 }
-                return Ok(());
+                return Ok(Some(frames::wrong(Some(chat), "too_many_chats", "no connection listens to more chats", reference)));
             }
-            Asked::SubscribeAll { since } => return self.subscribe_all(since, reference_text, session, out).await,
+            Asked::SubscribeAll { since } => {
+                return match session.subscribe_all(since, out).await {
+                    Ok(position) => Ok(Some(ack(None, json!({ "position": position })))),
+                    Err(Ended::Unanswered(Unanswered { problem, .. })) => Ok(Some(frames::error(None, &problem, reference))),
+                    Err(hangup) => Err(hangup),
+                };
+            }
             Asked::Unsubscribe { chat } => {
                 session.unsubscribe(chat);
-                return out.say(frame("ack", Some(chat), None, &json!({}), reference_text)).await;
+                return Ok(Some(ack(Some(chat), json!({}))));
             }
-            Asked::Ping => return out.say(frame("pong", None, None, &json!({}), reference_text)).await,
+            Asked::Ping => return Ok(Some(frames::frame("pong", None, None, &json!({}), reference))),
             Asked::Token { token } => {
-                let renewed = self.authenticator.verify(&token).await;
-                let same =
-                    |identity: &Identity| (identity.role, identity.subject) == (terms.identity.role, terms.identity.subject);
-                return match renewed {
-                    Ok(identity) if same(&identity) => {
+                let old = (terms.identity.role, terms.identity.subject);
+                return Ok(Some(match self.authenticator.verify(&token).await {
+                    Ok(identity) if (identity.role, identity.subject) == old => {
                         terms.identity = identity;
                         terms.renew();
                         session.token = token;
-                        out.say(frame("ack", None, None, &json!({}), reference_text)).await
+                        ack(None, json!({}))
                     }
-                    Ok(_) => {
-                        let problem = json!({ "code": "token_is_anothers", "message": "the token is somebody else's" });
-                        out.say(frame("error", None, None, &problem, reference_text)).await
-                    }
-                    Err(error) => {
-                        let problem = json!({ "code": error.code(), "message": error.to_string() });
-                        out.say(frame("error", None, None, &problem, reference_text)).await
-                    }
-                };
+                    Ok(_) => frames::wrong(None, "token_is_anothers", "the token is somebody else's", reference),
+                    Err(error) => frames::wrong(None, error.code(), &error.to_string(), reference),
+                }));
             }
             Asked::Send { chat: None, .. } => {
-                let problem = json!({ "code": "frame_is_malformed", "message": "chatId is a UUID" });
-                return out.say(frame("error", None, None, &problem, reference_text)).await;
+                return Ok(Some(frames::wrong(None, MALFORMED, "chatId is a UUID", reference)));
             }
             Asked::Send { chat: Some(chat), message } => (chat, Method::POST, format!("/chats/{chat}/messages"), Some(message)),
             Asked::Edit { chat, message, change } => {
@@ -272,61 +272,12 @@ impl Native {
             Asked::Delete { chat, message } => (chat, Method::DELETE, format!("/chats/{chat}/messages/{message}"), None),
             Asked::Read { chat, seq } => (chat, Method::PUT, format!("/chats/{chat}/read"), Some(json!({ "seq": seq }))),
         };
-        let (chat, method, path, body) = request;
-        let (status, answer) = self.api.ask(&session.token, method, &path, body.as_ref()).await;
-        out.say(answered(chat, status, &answer, reference_text)).await
+        Ok(Some(match session.ask(method, &path, body.as_ref()).await {
+            // without a rev beside the payload: what stands below it may not have been told yet
+            Ok(answer) => ack(Some(chat), if answer.is_null() { json!({}) } else { answer }),
+            Err(Unanswered { problem, .. }) => frames::error(Some(chat), &problem, reference),
+        }))
     }
-
-    /// All chats: those of today, from where the client stands, and those they come to.
-    async fn subscribe_all(
-        &self,
-        since: Option<String>,
-        reference: Option<&str>,
-        session: &mut Session,
-        out: &mut Socket,
-    ) -> Result<(), Hangup> {
-        let known = match session.chats(CHATS_OF_ONE_MAX).await {
-            Ok(known) => known,
-            Err(Unanswered(status, problem)) => {
-                return out.say(frame("error", None, None, &problem_of(status, &problem), reference)).await;
-            }
-        };
-        let position = match since {
-            None => self.hub.snapshot(),
-            Some(since) => match session.walk(since, out).await {
-                Ok(position) => position,
-                Err(None) => return Err(Hangup),
-                Err(Some(Unanswered(status, problem))) => {
-                    return out.say(frame("error", None, None, &problem_of(status, &problem), reference)).await;
-                }
-            },
-        };
-        // the list was read before the walk: what happened since is told again rather than missed
-        session.subscribe_everywhere(known);
-        out.say(frame("ack", None, None, &json!({ "position": position }), reference)).await
-    }
-}
-
-fn answered(chat: Uuid, status: StatusCode, answer: &Value, reference: Option<&str>) -> String {
-    if status.is_success() {
-        let done = if answer.is_null() { json!({}) } else { answer.clone() };
-        // without a rev beside the payload: what stands below it may not have been told yet
-        return frame("ack", Some(chat), None, &done, reference);
-    }
-    frame("error", Some(chat), None, &problem_of(status, answer), reference)
-}
-
-/// What is wrong, from a problem document.
-fn problem_of(status: StatusCode, problem: &Value) -> Value {
-    let mut told = problem.clone();
-    if !told.is_object() {
-        told = json!({ "status": status.as_u16() });
-    }
-    let code = told["code"].as_str().unwrap_or("unavailable").to_owned();
-    let message = told["detail"].as_str().unwrap_or("the server could not answer").to_owned();
-    told["code"] = json!(code);
-    told["message"] = json!(message);
-    told
 }
 
 /// The socket, as a session tells it.
@@ -335,37 +286,26 @@ struct Socket {
 }
 
 impl Socket {
-    async fn say(&mut self, text: String) -> Result<(), Hangup> {
+    async fn say(&mut self, text: String) -> Result<(), Ended> {
         match timeout(SEND_WAIT, self.socket.feed(Message::Text(text))).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(Hangup),
+            _ => Err(Ended::Hangup),
         }
     }
 
-    async fn flush(&mut self) -> Result<(), Hangup> {
+    async fn flush(&mut self) -> Result<(), Ended> {
         match timeout(SEND_WAIT, self.socket.flush()).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(Hangup),
+            _ => Err(Ended::Hangup),
         }
     }
 }
 
 impl Sink for Socket {
-    async fn tell(&mut self, told: Told<'_>) -> Result<(), Hangup> {
-        let text = match told {
-            Told::Subscribed { chat, head, reference } => frame("ack", Some(chat), None, &json!({ "headRev": head }), reference),
-            Told::Refused { chat, problem, reference } => {
-                frame("error", Some(chat), None, &problem_of(StatusCode::FORBIDDEN, problem), reference)
-            }
-            Told::Live(seen) => frames::live(&seen, PROTOCOL),
-            Told::Missed { chat, change } => frames::missed(chat, change),
-            Told::Anew { chat, head } => {
-                frame("resync", Some(chat), Some(head), &json!({ "chatId": chat, "headRev": head }), None)
-            }
-            Told::Gone { chat } => frame("chat.deleted", Some(chat), None, &json!({ "id": chat }), None),
-            Told::Entered { chat, profile } => frame("chat.created", Some(chat), None, profile, None),
-            Told::Flush => return self.flush().await,
-        };
-        self.say(text).await
+    async fn tell(&mut self, told: Told<'_>) -> Result<(), Ended> {
+        match frames::told(&told) {
+            Some(text) => self.say(text).await,
+            None => self.flush().await,
+        }
     }
 }

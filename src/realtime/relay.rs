@@ -31,8 +31,12 @@ use crate::params;
 pub const CHANNEL: &str = "chat";
 /// Chats that one statement reads.
 const CHATS_AT_ONCE: usize = 200;
-/// Changes of a chat that one statement reads.
-const CHANGES_AT_ONCE: i64 = 500;
+/// Changes that one statement reads of one chat, at most and at least; of all chats together some [`CHANGES_OF_ALL`].
+const CHANGES_AT_ONCE: usize = 500;
+const CHANGES_AT_LEAST: usize = 25;
+const CHANGES_OF_ALL: usize = 5_000;
+/// What a trigger says when something changed that no rev tells: a setting, an account.
+const LOOK: &str = "look";
 /// How often everything that somebody listens to is looked at, whatever was heard.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often chats are looked for that somebody came to, and nobody here listens to.
@@ -123,6 +127,8 @@ async fn hear(dsn: &Dsn, hub: &Hub, probe: &Probe) -> anyhow::Result<()> {
     let (client, mut notices) = dsn.connect_listening().await?;
     client.batch_execute(&format!("listen {CHANNEL}")).await?;
     hub.hint_all();
+    // it may be another database than before
+    hub.doubt();
     let own = probe.process().simple().to_string();
     let mut deaf_at = Instant::now() + DEAF_AFTER;
     loop {
@@ -132,6 +138,10 @@ async fn hear(dsn: &Dsn, hub: &Hub, probe: &Probe) -> anyhow::Result<()> {
         };
         if probe.hear(&payload) {
             deaf_at = Instant::now() + DEAF_AFTER;
+            continue;
+        }
+        if payload == LOOK {
+            hub.doubt();
             continue;
         }
         // what this process changed it has looked at already
@@ -147,6 +157,7 @@ async fn hear(dsn: &Dsn, hub: &Hub, probe: &Probe) -> anyhow::Result<()> {
 /// Reads what is due until it is told to stop. `begun` is where the database stood when the relay began.
 pub async fn read(db: Db, hub: Arc<Hub>, begun: Life, stop: CancellationToken) {
     let mut life = begun;
+    let mut chats_at_once = CHATS_AT_ONCE;
     let mut sweep = Instant::now() + SWEEP_EVERY;
     let mut arrivals = Instant::now() + ARRIVALS_EVERY;
     loop {
@@ -162,13 +173,23 @@ pub async fn read(db: Db, hub: Arc<Hub>, begun: Life, stop: CancellationToken) {
                 welcome(&db, &hub, &mut life).await
             }
             () = hub.is_due() => {
-                let work = hub.next(CHATS_AT_ONCE);
-                let again: Vec<Uuid> = work.chats.iter().map(|(chat, _)| *chat).collect();
-                let done = pass_on(&db, &hub, work).await;
-                if done.is_err() {
-                    hub.hint(again);
+                let work = hub.next(chats_at_once);
+                match pass_on(&db, &hub, &work, &life).await {
+                    Ok(true) => {
+                        chats_at_once = CHATS_AT_ONCE.min(chats_at_once * 2);
+                        Ok(())
+                    }
+                    Ok(false) => {
+                        hub.put_back(&work);
+                        look_around(&db, &hub, &mut life).await
+                    }
+                    Err(error) => {
+                        // one chat that cannot be read keeps fewer and fewer others waiting
+                        chats_at_once = (chats_at_once / 2).max(1);
+                        hub.put_back(&work);
+                        Err(error)
+                    }
                 }
-                done
             }
         };
         if let Err(error) = step {
@@ -207,19 +228,23 @@ impl Life {
 /// Whatever was heard: looks at all that somebody listens to, and whether it is still the same database.
 async fn look_around(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError> {
     let now = Life::now(db).await?;
-    if now.epoch != life.epoch || now.is_strict != life.is_strict {
+    let is_same = now.epoch == life.epoch;
+    if !is_same || now.is_strict != life.is_strict {
         tracing::info!(epoch = now.epoch, is_strict = now.is_strict, "everybody who listens begins anew");
-        hub.begin_anew(now.is_strict);
+        // arrivals go on from where they were: this has not looked for any
+        *life = Life { snapshot: if is_same { life.snapshot.clone() } else { now.snapshot.clone() }, ..now };
+        hub.begin_anew(life);
     } else {
         hub.hint_all();
     }
-    // arrivals go on from where they were: this has not looked for any
-    *life = Life { snapshot: if now.epoch == life.epoch { life.snapshot.clone() } else { now.snapshot.clone() }, ..now };
     Ok(())
 }
 
 /// Tells people of chats that they came to.
 async fn welcome(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError> {
+    if hub.was_doubtful() {
+        look_around(db, hub, life).await?;
+    }
     let rows = db.read_as_relay(ARRIVALS, params![life.snapshot.clone()]).await?;
     for row in &rows {
         match (row.get("what"), row.get::<_, Option<Uuid>>("chat_id"), row.get::<_, Option<Uuid>>("user_id")) {
@@ -235,30 +260,36 @@ async fn welcome(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError> {
     Ok(())
 }
 
-async fn pass_on(db: &Db, hub: &Hub, work: Work) -> Result<(), DbError> {
+/// Reads, and passes on. False: it is another database than it was, and nothing was passed on.
+async fn pass_on(db: &Db, hub: &Hub, work: &Work, life: &Life) -> Result<bool, DbError> {
     let (chats, since): (Vec<Uuid>, Vec<Option<i64>>) = work.chats.iter().copied().unzip();
     let asked_of: Vec<Uuid> = work.asked.iter().map(|(chat, _)| *chat).collect();
     let users: Vec<Option<Uuid>> = work.asked.iter().map(|(_, who)| who.user).collect();
     let roles: Vec<&'static str> = work.asked.iter().map(|(_, who)| who.role.as_str()).collect();
-    let rows = db.read_as_relay(LIVE, params![chats, since, asked_of, users, roles, CHANGES_AT_ONCE]).await?;
-    let since: HashMap<Uuid, Option<i64>> = work.chats.into_iter().collect();
-    for (chat, reading) in readings(&rows, &since)? {
+    let most = (CHANGES_OF_ALL / chats.len().max(1)).clamp(CHANGES_AT_LEAST, CHANGES_AT_ONCE);
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = db.read_as_relay(LIVE, params![chats, since, asked_of, users, roles, limit]).await?;
+    if rows.first().and_then(|row| row.get::<_, Option<&str>>("epoch")) != Some(&life.epoch) {
+        return Ok(false);
+    }
+    for (chat, reading) in readings(&rows, &work.chats, most)? {
         hub.apply(chat, reading, work.whole.contains(&chat));
     }
-    Ok(())
+    Ok(true)
 }
 
-/// What the rows say of each chat: heads first, then standings, then changes.
-fn readings(rows: &[Row], since: &HashMap<Uuid, Option<i64>>) -> Result<Vec<(Uuid, Reading)>, DbError> {
+/// What the rows say of each chat: which database it is, then heads, then standings, then changes, `most` of a chat.
+fn readings(rows: &[Row], asked: &[(Uuid, Option<i64>)], most: usize) -> Result<Vec<(Uuid, Reading)>, DbError> {
+    let since: HashMap<Uuid, Option<i64>> = asked.iter().copied().collect();
     let mut all: Vec<(Uuid, Reading)> = Vec::new();
     let mut places: HashMap<Uuid, usize> = HashMap::new();
-    for row in rows {
+    for row in rows.iter().skip(1) {
         let chat: Uuid = row.get("at_chat_id");
         let what: &str = row.get("what");
         if matches!(what, "head" | "reset") {
             let head: i64 = row.get("head_rev");
-            let batch =
-                Batch { chat, since: since.get(&chat).copied().flatten().unwrap_or(head), upto: head, events: Vec::new() };
+            let since = since.get(&chat).copied().flatten().unwrap_or(head);
+            let batch = Batch { chat, since, upto: head, events: Vec::new(), weight: 0 };
             places.insert(chat, all.len());
             let is_reset = what == "reset";
             all.push((chat, Reading { head, is_reset, is_chat_changed: row.get("is_new"), standings: Vec::new(), batch }));
@@ -270,10 +301,12 @@ fn readings(rows: &[Row], since: &HashMap<Uuid, Option<i64>>) -> Result<Vec<(Uui
             reading.standings.push(standing(row));
             continue;
         }
-        reading.batch.events.push(event(row)?);
+        let event = event(row)?;
+        reading.batch.weight += event.weight();
+        reading.batch.events.push(event);
     }
     for (_, reading) in &mut all {
-        if reading.batch.events.len() >= usize::try_from(CHANGES_AT_ONCE).unwrap_or(usize::MAX) {
+        if reading.batch.events.len() >= most {
             reading.batch.upto = reading.batch.events.last().map_or(reading.head, |event| event.rev);
         }
     }
@@ -314,7 +347,7 @@ const ARRIVALS: &str = "select a.what, a.chat_id, a.user_id, a.next_position fro
 const LIVE: &str = changes!(
     "
   select k.chat_id, k.rev, k.what, k.row_id, k.is_new, k.born_rev, k.head_rev, k.asks_as, k.reads_after, k.reads_deleted_after,
-         null::text as epoch, null::text as next_position, row_number() over () as place
+         k.epoch, null::text as next_position, row_number() over () as place
   from chat.live($1, $2, $3, $4, $5, $6) k",
     " k.born_rev, k.asks_as, k.reads_after, k.reads_deleted_after,"
 );

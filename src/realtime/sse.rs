@@ -1,41 +1,36 @@
 //! Server-sent events (WHATWG HTML, "Server-sent events"): one chat, or all of one's chats, for readers.
 //!
 //! An event's name is the type of the native frame, its data that frame. Its id is where a client goes on from when it comes back with
-//! `Last-Event-ID`, as browsers do by themselves: of one chat a rev, of all chats a position.
+//! `Last-Event-ID`, as browsers do by themselves: of one chat a rev and its epoch, of all chats a position.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::http::Method;
 use poem::web::sse::Event;
-use serde_json::{Value, json};
-use time::OffsetDateTime;
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::hub::{CHATS_OF_ONE_MAX, Hub};
-use super::loopback::Loopback;
+use super::hub::Hub;
+use super::loopback::{Loopback, Unanswered};
 use super::native::frames;
-use super::session::{Hangup, Session, Sink, Told};
-use crate::auth::{CLOCK_SKEW_SECONDS, Identity};
+use super::session::{Ended, SEND_WAIT, Session, Since, Sink, Told};
+use crate::auth::Identity;
 
 /// Events that wait for a connection to be written.
 const WAITING_MAX: usize = 32;
-/// How long the other side may take to read what it is sent.
-const SEND_WAIT: Duration = Duration::from_secs(30);
 /// How often a silent stream says that it is there: proxies close those that don't.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
-
-/// The adapter's place among those who keep encodings: its data are the native frames.
-const PROTOCOL: usize = 0;
 
 /// What is streamed.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// One chat, from this rev on if one is named.
-    Chat { chat: Uuid, since: Option<i64> },
+    /// One chat, from here on if it is named.
+    Chat { chat: Uuid, since: Option<Since> },
     /// All of one's chats, from this position on if one is named.
     All { since: Option<String> },
 }
@@ -55,21 +50,24 @@ impl Streams {
         let streams = self.clone();
         tokio::spawn(async move {
             let mut session = Session::new(&streams.hub, streams.api.clone(), &identity, token);
-            let is_all = matches!(what, What::All { .. });
-            let mut out = Out { events: sender, is_all, position: None };
-            let left = identity.expires_at - OffsetDateTime::now_utc() + time::Duration::seconds(CLOCK_SKEW_SECONDS);
-            let left = Duration::try_from(left).unwrap_or_default().min(Duration::from_secs(365 * 86_400));
-            let _ = timeout(left, streams.run(what, &mut session, &mut out)).await;
+            let mut out = Out { events: sender, ids: Ids::Of(None) };
+            let _ = timeout(identity.time_left(), streams.run(what, &mut session, &mut out)).await;
         });
         events
     }
 
-    async fn run(&self, what: What, session: &mut Session, out: &mut Out) -> Result<(), Hangup> {
+    async fn run(&self, what: What, session: &mut Session, out: &mut Out) -> Result<(), Ended> {
         match what {
             What::Chat { chat, since } => {
                 session.subscribe(chat, since, None);
             }
-            What::All { since } => self.all(since, session, out).await?,
+            What::All { since } => {
+                out.ids = Ids::All(None);
+                let position = session.subscribe_all(since, out).await?;
+                // The id of all that follows: events of many chats have no order that a later position could say they were told in.
+                out.ids = Ids::All(Some(position.clone()));
+                out.send("position", None, json!({ "position": position }).to_string()).await?;
+            }
         }
         loop {
             let signal = tokio::select! {
@@ -81,79 +79,93 @@ impl Streams {
         }
     }
 
-    async fn all(&self, since: Option<String>, session: &mut Session, out: &mut Out) -> Result<(), Hangup> {
-        let before = self.hub.snapshot();
-        let known = session.chats(CHATS_OF_ONE_MAX).await.map_err(|_| Hangup)?;
-        let position = match since {
-            Some(since) => session.walk(since, out).await.map_err(|_| Hangup)?,
-            None => before,
-        };
-        session.subscribe_everywhere(known);
-        // The id of all that follows: events of many chats have no order that a later position could say they were told in.
-        out.position = Some(position);
-        out.send("position", None, json!({ "position": out.position }).to_string()).await
+    /// Whether the chat may be streamed to them: what the API answers if not.
+    pub async fn refusal(&self, chat: Uuid, token: &str) -> Option<Unanswered> {
+        self.api.ask(token, poem::http::Method::GET, &format!("/chats/{chat}"), None).await.err()
     }
+}
 
-    /// Whether the chat may be streamed to them: the API's answer if not.
-    pub async fn refusal(&self, chat: Uuid, token: &str) -> Option<(poem::http::StatusCode, Value)> {
-        let (status, answer) = self.api.ask(token, Method::GET, &format!("/chats/{chat}"), None).await;
-        (!status.is_success()).then_some((status, answer))
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.rev)?;
+        self.epoch.as_ref().map_or(Ok(()), |epoch| write!(f, "-{epoch}"))
     }
+}
+
+impl FromStr for Since {
+    type Err = &'static str;
+
+    /// The id of an event of one chat: a rev, and the epoch after a hyphen.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (rev, epoch) = text.split_once('-').map_or((text, None), |(rev, epoch)| (rev, Some(epoch.into())));
+        let rev = rev.parse().ok().filter(|rev| *rev >= 0).ok_or("a revision is a number, 0 or more")?;
+        Ok(Self { rev, epoch })
+    }
+}
+
+/// The ids that events bear.
+enum Ids {
+    /// Of one chat: their rev, in this life of the database.
+    Of(Option<Arc<str>>),
+    /// Of all chats: a position, once it is known.
+    All(Option<String>),
 }
 
 /// The stream, as a session tells it.
 struct Out {
     events: mpsc::Sender<Event>,
-    is_all: bool,
-    position: Option<String>,
+    ids: Ids,
 }
 
 impl Out {
-    async fn send(&self, kind: &str, rev: Option<i64>, data: String) -> Result<(), Hangup> {
-        let mut event = Event::message(data).event_type(kind.to_owned());
-        if let Some(position) = &self.position {
-            event = event.id(position.clone());
-        } else if let Some(rev) = rev.filter(|_| !self.is_all) {
-            event = event.id(rev.to_string());
-        }
+    async fn send(&self, kind: &'static str, rev: Option<i64>, data: String) -> Result<(), Ended> {
+        let event = Event::message(data).event_type(kind);
+        let event = match (&self.ids, rev) {
+            (Ids::Of(epoch), Some(rev)) => event.id(Since { rev, epoch: epoch.clone() }.to_string()),
+            (Ids::All(Some(position)), _) => event.id(position.clone()),
+            _ => event,
+        };
         match timeout(SEND_WAIT, self.events.send(event)).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(Hangup),
+            _ => Err(Ended::Hangup),
         }
     }
 }
 
 impl Sink for Out {
-    async fn tell(&mut self, told: Told<'_>) -> Result<(), Hangup> {
-        match told {
-            Told::Live(seen) => {
-                let kind = frames::name(seen.event.kind(seen.form));
-                self.send(kind, Some(seen.rev), frames::live(&seen, PROTOCOL)).await
+    async fn tell(&mut self, told: Told<'_>) -> Result<(), Ended> {
+        let Some(mut data) = frames::told(&told) else { return Ok(()) };
+        let (kind, rev) = match &told {
+            // nobody asked by a frame; and no id: what was missed comes after it
+            Told::Subscribed { chat, head, epoch, .. } => {
+                self.ids = Ids::Of(Some((*epoch).into()));
+                data = frames::frame("subscribed", Some(*chat), None, &json!({ "headRev": head, "epoch": epoch }), None);
+                ("subscribed", None)
             }
-            Told::Missed { chat, change } => {
-                let kind = change["kind"].as_str().unwrap_or_default();
-                self.send(kind, change["rev"].as_i64(), frames::missed(chat, change)).await
-            }
-            Told::Subscribed { chat, head, .. } => {
-                // no id: what was missed comes after it
-                let data = frames::frame("subscribed", Some(chat), Some(head), &json!({ "headRev": head }), None);
-                self.send("subscribed", None, data).await
-            }
-            Told::Anew { chat, head } => {
-                let data = frames::frame("resync", Some(chat), Some(head), &json!({ "chatId": chat, "headRev": head }), None);
-                self.send("resync", Some(head), data).await
-            }
-            Told::Entered { chat, profile } => {
-                self.send("chat.created", None, frames::frame("chat.created", Some(chat), None, profile, None)).await
-            }
-            Told::Gone { chat } => {
-                let data = frames::frame("chat.deleted", Some(chat), None, &json!({ "id": chat }), None);
-                self.send("chat.deleted", None, data).await?;
-                // a stream of one chat has nothing more to tell
-                if self.is_all { Ok(()) } else { Err(Hangup) }
-            }
-            Told::Refused { .. } => Err(Hangup),
-            Told::Flush => Ok(()),
-        }
+            Told::Live(seen) => (frames::name(seen.event.kind(seen.form)), Some(seen.rev)),
+            Told::Missed { change, .. } => (frames::name_of(change), change["rev"].as_i64()),
+            Told::Anew { head, .. } => ("resync", Some(*head)),
+            Told::AllAnew => ("resync", None),
+            Told::Gone { .. } => ("chat.deleted", None),
+            Told::Entered { .. } => ("chat.created", None),
+            Told::Refused { .. } | Told::Flush => return Err(Ended::Hangup),
+        };
+        self.send(kind, rev, data).await?;
+        // a stream of one chat has nothing more to tell
+        if kind == "chat.deleted" && matches!(self.ids, Ids::Of(_)) { Err(Ended::Hangup) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_rev_with_or_without_its_epoch() {
+        let since = Since { rev: 17, epoch: Some("9f8e".into()) };
+        assert_eq!("17-9f8e".parse(), Ok(since.clone()));
+        assert_eq!(since.to_string(), "17-9f8e");
+        assert_eq!("17".parse(), Ok(Since { rev: 17, epoch: None }));
+        assert!(["", "x", "-1", "-9f8e", "1.5"].iter().all(|text| text.parse::<Since>().is_err()));
     }
 }

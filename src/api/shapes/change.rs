@@ -1,7 +1,7 @@
 //! A change in a chat, as the caller is told of it.
 
 use poem_openapi::{Enum, Object};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -39,7 +39,7 @@ pub struct Change {
 }
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize, Deserialize)]
 pub enum ChangeKind {
     /// A message was sent.
     #[oai(rename = "message.created")]

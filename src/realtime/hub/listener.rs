@@ -1,44 +1,45 @@
 //! A connection's hold on the hub.
 
-use std::collections::HashSet;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{CHATS_OF_ONE_MAX, Ear, Hub, Line, Signal, State, Who};
+use super::line::{Line, Signal};
+use super::{CHATS_OF_ONE_MAX, Ear, Hub, State, Who};
 
 /// A connection, as the hub knows it. Dropped, it listens to nothing.
 pub struct Listener {
     hub: Arc<Hub>,
     who: Who,
-    line: Line,
-    signals: mpsc::Receiver<Signal>,
+    line: Arc<Line>,
     chats: HashSet<Uuid>,
+    ears: u32,
     is_everywhere: bool,
 }
 
 impl Listener {
-    pub(super) fn new(hub: Arc<Hub>, who: Who, line: Line, signals: mpsc::Receiver<Signal>) -> Self {
-        Self { hub, who, line, signals, chats: HashSet::new(), is_everywhere: false }
+    pub(super) fn new(hub: Arc<Hub>, who: Who, line: Line) -> Self {
+        Self { hub, who, line: Arc::new(line), chats: HashSet::new(), ears: 0, is_everywhere: false }
     }
 
-    /// Listens to a chat: [`Signal::Ready`] follows. False: to that many they may not.
-    pub fn listen(&mut self, chat: Uuid) -> bool {
+    /// Listens to a chat: [`super::Heard::Ready`] follows, by the ear that this gives. What comes by an older one is not meant any more.
+    /// Absent: to that many they may not listen.
+    pub fn listen(&mut self, chat: Uuid) -> Option<u32> {
         if self.chats.len() >= CHATS_OF_ONE_MAX && !self.chats.contains(&chat) {
-            return false;
+            return None;
         }
         self.chats.insert(chat);
+        self.ears = self.ears.wrapping_add(1);
         let mut state = self.hub.state();
-        let ear = Ear { who: self.who, standing: None, is_ready: false, line: self.line.clone() };
+        let ear = Ear { id: self.ears, who: self.who, standing: None, is_ready: false, line: Arc::clone(&self.line) };
         let ears = &mut state.chats.entry(chat).or_default().ears;
         ears.retain(|ear| ear.line.id != self.line.id);
         ears.push(ear);
         state.due.insert(chat);
         self.hub.wake(state);
-        true
+        Some(self.ears)
     }
 
     /// Listens to it no more.
@@ -51,33 +52,22 @@ impl Listener {
     pub fn listen_everywhere(&mut self) {
         let Some(user) = self.who.user.filter(|_| !self.is_everywhere) else { return };
         self.is_everywhere = true;
-        self.hub.state().everywhere.entry(user).or_default().push(self.line.clone());
+        self.hub.state().everywhere.entry(user).or_default().push(Arc::clone(&self.line));
     }
 
-    /// Whether they fell behind: then what they were told is not all, and [`Listener::begin_anew`] is due.
-    pub fn is_behind(&self) -> bool {
-        self.line.is_behind.load(Ordering::Relaxed)
-    }
-
-    /// Forgets what waits, and listens to nothing; these are the chats that it listened to.
-    pub fn begin_anew(&mut self) -> Vec<Uuid> {
-        let chats: Vec<Uuid> = self.chats.iter().copied().collect();
-        for chat in &chats {
-            leave(&mut self.hub.state(), *chat, self.line.id);
+    /// After [`Signal::Behind`]: listens to nothing; these are the chats that they came to meanwhile.
+    pub fn begin_anew(&mut self) -> BTreeSet<Uuid> {
+        let mut state = self.hub.state();
+        for chat in std::mem::take(&mut self.chats) {
+            leave(&mut state, chat, self.line.id);
         }
-        while self.signals.try_recv().is_ok() {}
-        self.line.is_behind.store(false, Ordering::Relaxed);
-        self.chats.clear();
-        chats
+        drop(state);
+        self.line.begin_anew()
     }
 
     /// The next signal.
-    pub async fn next(&mut self) -> Signal {
-        match self.signals.recv().await {
-            Some(signal) => signal,
-            // the line has a sender of its own, so this never comes
-            None => std::future::pending().await,
-        }
+    pub async fn next(&self) -> Signal {
+        self.line.next().await
     }
 }
 

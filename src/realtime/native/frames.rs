@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::api::shapes::change::ChangeKind;
 use crate::realtime::batch::{Event, Form, Seen};
+use crate::realtime::session::{Since, Told};
 
 /// The longest `ref`, in characters.
 const REFERENCE_MAX: usize = 128;
@@ -16,7 +17,7 @@ pub enum Asked {
     /// Listen to a chat, from a rev on if one is named.
     Subscribe {
         chat: Uuid,
-        since: Option<i64>,
+        since: Option<Since>,
     },
     /// Listen to all of one's chats, those one comes to as well; from a position on if one is named.
     SubscribeAll {
@@ -75,6 +76,8 @@ struct Raw {
     chat_id: Value,
     #[serde(default)]
     since: Value,
+    #[serde(default)]
+    epoch: Value,
     #[serde(default, rename = "ref")]
     reference: Value,
 }
@@ -100,11 +103,13 @@ impl ClientFrame {
 
 impl Raw {
     fn asked(self) -> Result<Asked, String> {
-        let named =
-            if self.chat_id.is_null() { self.payload.get("chatId").cloned().unwrap_or_default() } else { self.chat_id.clone() };
+        // beside the payload or in it
+        let either = |beside: &Value, name: &str| {
+            if beside.is_null() { self.payload.get(name).cloned().unwrap_or_default() } else { beside.clone() }
+        };
+        let named = either(&self.chat_id, "chatId");
         let chat = || id(&named, "chatId");
-        let since =
-            || if self.since.is_null() { self.payload.get("since").cloned().unwrap_or_default() } else { self.since.clone() };
+        let since = || either(&self.since, "since");
         let message = || id(self.payload.get("id").unwrap_or(&Value::Null), "payload.id");
         match self.kind.as_str() {
             "subscribe" if named == "*" => match since() {
@@ -118,6 +123,12 @@ impl Raw {
                     Value::Number(rev) => Some(rev.as_i64().filter(|rev| *rev >= 0).ok_or("since is a revision: 0 or more")?),
                     _ => return Err("since is a revision of the chat: a number".to_owned()),
                 };
+                let epoch = match either(&self.epoch, "epoch") {
+                    Value::Null => None,
+                    Value::String(epoch) => Some(epoch.into()),
+                    _ => return Err("epoch is a text".to_owned()),
+                };
+                let since = since.map(|rev| Since { rev, epoch });
                 Ok(Asked::Subscribe { chat: chat()?, since })
             }
             "unsubscribe" => Ok(Asked::Unsubscribe { chat: chat()? }),
@@ -177,8 +188,38 @@ pub fn frame(kind: &str, chat: Option<Uuid>, rev: Option<i64>, payload: &Value, 
     frame.to_string()
 }
 
+/// What a session tells, as a frame; nothing for what is not one.
+pub fn told(told: &Told<'_>) -> Option<String> {
+    Some(match told {
+        Told::Subscribed { chat, head, epoch, reference } => {
+            frame("ack", Some(*chat), None, &json!({ "headRev": head, "epoch": epoch }), *reference)
+        }
+        Told::Refused { chat, problem, reference } => error(Some(*chat), problem, *reference),
+        Told::Live(seen) => live(seen),
+        Told::Missed { chat, change } => missed(*chat, change),
+        Told::Anew { chat, head } => frame("resync", Some(*chat), Some(*head), &json!({ "chatId": chat, "headRev": head }), None),
+        Told::AllAnew => frame("resync", None, None, &json!({ "chatId": "*" }), None),
+        Told::Gone { chat } => frame("chat.deleted", Some(*chat), None, &json!({ "id": chat }), None),
+        Told::Entered { chat, profile } => frame("chat.created", Some(*chat), None, profile, None),
+        Told::Flush => return None,
+    })
+}
+
+/// What is wrong, from a problem document.
+pub fn error(chat: Option<Uuid>, problem: &Value, reference: Option<&str>) -> String {
+    let mut told = problem.clone();
+    let message = problem["detail"].as_str().unwrap_or("the server could not answer").to_owned();
+    told["message"] = json!(message);
+    frame("error", chat, None, &told, reference)
+}
+
+/// What is wrong with a frame, by a code of the protocol's own.
+pub fn wrong(chat: Option<Uuid>, code: &str, message: &str, reference: Option<&str>) -> String {
+    frame("error", chat, None, &json!({ "code": code, "message": message }), reference)
+}
+
 /// A live event: all of the frame but its rev, which is not the same for everybody.
-pub fn encode(event: &Event, form: Form) -> String {
+fn encode(event: &Event, form: Form) -> String {
     let kind = name(event.kind(form));
     let payload = match (form, &event.change.message_id, serde_json::to_value(&event.change)) {
         (Form::Gone, Some(id), _) => json!({ "id": id }),
@@ -191,8 +232,8 @@ pub fn encode(event: &Event, form: Form) -> String {
 }
 
 /// The frame of a live event.
-pub fn live(seen: &Seen<'_>, protocol: usize) -> String {
-    let encoded = seen.event.encoding(protocol, seen.form, |event| encode(event, seen.form));
+fn live(seen: &Seen<'_>) -> String {
+    let encoded = seen.event.encoding(seen.form, |event| encode(event, seen.form));
     let mut text = String::with_capacity(encoded.len() + 28);
     text.push_str(encoded);
     text.push_str(",\"rev\":");
@@ -202,7 +243,7 @@ pub fn live(seen: &Seen<'_>, protocol: usize) -> String {
 }
 
 /// The frame of a change as the API writes it.
-pub fn missed(chat: Uuid, change: &Value) -> String {
+fn missed(chat: Uuid, change: &Value) -> String {
     let kind = change.get("kind").and_then(Value::as_str).unwrap_or_default();
     frame(kind, Some(chat), change.get("rev").and_then(Value::as_i64), &payload(change, false), None)
 }
@@ -237,6 +278,11 @@ fn payload(change: &Value, is_for_all: bool) -> Value {
     payload
 }
 
+/// What a frame about a change is called that the API wrote.
+pub fn name_of(change: &Value) -> &'static str {
+    serde_json::from_value(change["kind"].clone()).map_or("", name)
+}
+
 /// What a frame about a change is called.
 pub fn name(kind: ChangeKind) -> &'static str {
     match kind {
@@ -262,7 +308,7 @@ mod tests {
     #[test]
     fn a_chat_is_named_beside_the_payload_or_in_it() {
         let chat = Uuid::from_u128(7);
-        let asked = Asked::Subscribe { chat, since: Some(3) };
+        let asked = Asked::Subscribe { chat, since: Some(Since { rev: 3, epoch: None }) };
         assert_eq!(parse(&format!(r#"{{"type":"subscribe","chatId":"{chat}","since":3}}"#)), asked);
         assert_eq!(parse(&format!(r#"{{"type":"subscribe","payload":{{"chatId":"{chat}","since":3}}}}"#)), asked);
         assert_eq!(parse(r#"{"type":"subscribe","chatId":"*"}"#), Asked::SubscribeAll { since: None });

@@ -14,7 +14,7 @@ use crate::support::random::{Random, longer, seed};
 use crate::support::server::settings;
 use crate::support::{DEADLINE, Person, Socket, TestServer};
 
-const HISTORIES: u64 = 12;
+const HISTORIES: u64 = 50;
 const MOMENTS: usize = 60;
 /// Those who write at once.
 const WRITERS: u64 = 2;
@@ -76,6 +76,7 @@ async fn apply(device: &mut Device, frame: &Value) {
     let payload = &frame["payload"];
     let mut change = json!({ "kind": frame["type"], "chatId": frame["chatId"] });
     match frame["type"].as_str().expect("a type") {
+        "resync" if payload["chatId"] == "*" => return device.chats.clear(),
         "resync" | "chat.created" => {
             let id = text(frame, "chatId");
             match device.list(&id).await {
@@ -99,7 +100,6 @@ async fn apply(device: &mut Device, frame: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "one of some 40 histories still ends otherwise, and is not understood yet: run it with --ignored"]
 async fn each_device_ends_with_what_its_owner_can_select() {
     let first = seed();
     for history in 0..HISTORIES * longer() {
@@ -166,5 +166,7 @@ async fn each_device_ends_with_what_its_owner_can_select() {
             listening.hang_up().await;
         }
         other.stop().await.expect("it stops");
+        // else its connections would stay until the end of all
+        Arc::into_inner(server).expect("nobody else has it").app.stop().await.expect("it stops");
     }
 }

@@ -1,0 +1,195 @@
+//! The way from the hub to one connection: what it has to take, bounded in number and in bytes.
+//!
+//! **Invariant**: nothing is dropped in silence. What does not fit makes the connection fall behind, which it is told before anything else.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::super::batch::{Batch, Standing};
+
+/// Signals that wait for one connection at most.
+const WAITING_MAX: usize = 256;
+/// And what they hold, in bytes: a batch is counted for each who waits for it, though they share it.
+const WEIGHT_MAX: usize = 1 << 20;
+
+/// What a listener is told, in this order.
+#[derive(Debug)]
+pub enum Signal {
+    /// Of a chat that they listen to, by the ear that [`super::Listener::listen`] gave.
+    Heard { chat: Uuid, ear: u32, what: Heard },
+    /// They came to a chat, or something about their part in it changed.
+    Arrived { chat: Uuid },
+    /// They fell behind: what they were told is not all, and [`super::Listener::begin_anew`] is due.
+    Behind,
+}
+
+/// What is heard of a chat.
+#[derive(Debug)]
+pub enum Heard {
+    /// From here on they are told of the chat; absent: they do not read it.
+    Ready(Option<Ready>),
+    /// What changed in it, of which they see what their standing lets them.
+    Batch(Arc<Batch>, Standing),
+    /// Something changed in it, for who has to look for themselves.
+    Look,
+    /// They do not read it any more.
+    Gone,
+    /// They see other rows of it than before, also old ones, or removals are forgotten: it is to be listed anew, as of this rev or later.
+    Anew { head: i64, is_in: bool },
+}
+
+/// Where a chat stands when they begin to be told of it.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    pub head: i64,
+    /// Which life of the database it is.
+    pub epoch: Arc<str>,
+    /// They are in the chat, and not only reading it.
+    pub is_in: bool,
+    /// They look for themselves: whether they read it is not known here.
+    pub is_strict: bool,
+}
+
+/// A connection's line; cheap to share, and empty while nothing waits.
+pub(super) struct Line {
+    pub id: u64,
+    inbox: Mutex<Inbox>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Inbox {
+    signals: VecDeque<Signal>,
+    weight: usize,
+    is_behind: bool,
+    /// Chats that they came to while they were behind.
+    arrivals: BTreeSet<Uuid>,
+}
+
+impl Signal {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Heard { what: Heard::Batch(batch, _), .. } => batch.weight,
+            _ => 0,
+        }
+    }
+}
+
+impl Line {
+    pub fn new(id: u64) -> Self {
+        Self { id, inbox: Mutex::default(), news: Notify::new() }
+    }
+
+    /// Tells them.
+    pub fn send(&self, signal: Signal) {
+        let mut inbox = self.inbox();
+        let weight = inbox.weight + signal.weight();
+        // one that is too heavy by itself is let through: else nobody would ever be told of it
+        let is_full = inbox.signals.len() >= WAITING_MAX || weight > WEIGHT_MAX && inbox.weight > 0;
+        if inbox.is_behind || is_full {
+            inbox.fall_behind();
+            inbox.note(&signal);
+        } else {
+            inbox.weight = weight;
+            inbox.signals.push_back(signal);
+        }
+        drop(inbox);
+        self.news.notify_one();
+    }
+
+    /// Makes them begin anew.
+    pub fn fall_behind(&self) {
+        self.inbox().fall_behind();
+        self.news.notify_one();
+    }
+
+    /// What waits for them.
+    pub async fn next(&self) -> Signal {
+        loop {
+            if let Some(signal) = self.inbox().take() {
+                return signal;
+            }
+            self.news.notified().await;
+        }
+    }
+
+    /// They are not behind any more; these are the chats that they came to meanwhile.
+    pub fn begin_anew(&self) -> BTreeSet<Uuid> {
+        let mut inbox = self.inbox();
+        inbox.is_behind = false;
+        std::mem::take(&mut inbox.arrivals)
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inbox {
+    fn fall_behind(&mut self) {
+        self.is_behind = true;
+        self.weight = 0;
+        for signal in std::mem::take(&mut self.signals) {
+            self.note(&signal);
+        }
+    }
+
+    fn note(&mut self, signal: &Signal) {
+        if let Signal::Arrived { chat } = signal {
+            self.arrivals.insert(*chat);
+        }
+    }
+
+    fn take(&mut self) -> Option<Signal> {
+        if self.is_behind {
+            return Some(Signal::Behind);
+        }
+        let Some(signal) = self.signals.pop_front() else {
+            self.signals = VecDeque::new(); // an idle connection keeps nothing
+            return None;
+        };
+        self.weight -= signal.weight();
+        Some(signal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrived(n: u128) -> Signal {
+        Signal::Arrived { chat: Uuid::from_u128(n) }
+    }
+
+    fn heavy(weight: usize) -> Signal {
+        let batch = Batch { chat: Uuid::nil(), since: 0, upto: 1, events: Vec::new(), weight };
+        let standing = Standing { reads_after: 0, reads_deleted_after: None, since_rev: 1 };
+        Signal::Heard { chat: Uuid::nil(), ear: 1, what: Heard::Batch(Arc::new(batch), standing) }
+    }
+
+    #[tokio::test]
+    async fn who_falls_behind_is_told_so_first_and_keeps_where_they_came_to() {
+        let line = Line::new(1);
+        for n in 0..=WAITING_MAX {
+            line.send(arrived(n as u128));
+        }
+        line.send(arrived(1_000));
+        assert!(matches!(line.next().await, Signal::Behind));
+        assert_eq!(line.begin_anew().len(), WAITING_MAX + 2);
+        line.send(arrived(7));
+        assert!(matches!(line.next().await, Signal::Arrived { .. }));
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_in_bytes_but_one_goes_through() {
+        let line = Line::new(1);
+        line.send(heavy(WEIGHT_MAX * 2));
+        assert!(matches!(line.next().await, Signal::Heard { .. }));
+        line.send(heavy(WEIGHT_MAX));
+        line.send(heavy(1));
+        assert!(matches!(line.next().await, Signal::Behind));
+    }
+}

@@ -1,0 +1,133 @@
+//! What a session missed, read through the API as the one who listens.
+
+use std::time::Duration;
+
+use poem::http::Method;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::super::hub::CHATS_OF_ONE_MAX;
+use super::{Ended, Session, Sink, Told, db_epoch};
+use crate::realtime::loopback::Unanswered;
+
+/// Chats that are listed at once.
+const CHATS_AT_ONCE: u32 = 200;
+/// Changes that are read at once: they are held while the other side reads them.
+const CHANGES_AT_ONCE: u32 = 200;
+/// How often what was missed is tried to be read while the database is away, and how long between.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// `GET /chats/{id}/changes`, with the changes as they are written.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Changes {
+    data: Vec<Value>,
+    next_since: i64,
+    head_rev: i64,
+    epoch: String,
+    more: bool,
+    reset: bool,
+}
+
+impl Session {
+    /// Tells what happened in a chat since the rev that it was told up to, as the API tells it to the one who asks.
+    pub(super) async fn catch_up(&mut self, chat: Uuid, sink: &mut impl Sink) -> Result<(), Ended> {
+        loop {
+            let Some(place) = self.places.get(&chat).filter(|place| place.waiting.is_none()) else { return Ok(()) };
+            let mut path = format!("/chats/{chat}/changes?since={}&limit={CHANGES_AT_ONCE}", place.floor);
+            if place.floor > 0 && place.epoch.contains('.') {
+                path += &format!("&epoch={}", place.epoch);
+            }
+            let answer = match self.ask_again(&path).await {
+                Err(refusal) if refusal.is_refusal() => return self.gone(chat, sink).await,
+                answer => answer.map_err(Ended::Unanswered)?,
+            };
+            let Ok(changes) = Changes::deserialize(&answer) else { return Err(Ended::Hangup) };
+            let Some(place) = self.places.get_mut(&chat) else { return Ok(()) };
+            let is_another_life = db_epoch(&place.epoch) != db_epoch(&changes.epoch);
+            let is_reset = changes.reset || is_another_life && place.floor > 0;
+            place.floor = if is_reset { changes.head_rev } else { changes.next_since };
+            place.epoch = changes.epoch.into();
+            if is_reset {
+                let is_asked = place.is_asked;
+                // who left a public room may still read it, but it is not one of theirs
+                if !is_asked && !self.chat(chat).await.is_ok_and(|chat| chat["myRole"].is_string()) {
+                    return self.gone(chat, sink).await;
+                }
+                return sink.tell(Told::Anew { chat, head: changes.head_rev }).await;
+            }
+            for change in &changes.data {
+                sink.tell(Told::Missed { chat, change }).await?;
+            }
+            if !changes.more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The chats they are in, and their heads.
+    pub(super) async fn chats(&self) -> Result<Vec<(Uuid, i64)>, Ended> {
+        let mut known = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.ask_again(&format!("/chats?limit={CHATS_AT_ONCE}{cursor}")).await.map_err(Ended::Unanswered)?;
+            let id_and_head = |chat: &Value| Some((id(&chat["id"])?, chat["headRev"].as_i64()?));
+            known.extend(page["data"].as_array().into_iter().flatten().filter_map(id_and_head));
+            match page["nextCursor"].as_str() {
+                Some(next) if known.len() < CHATS_OF_ONE_MAX => cursor = format!("&cursor={next}"),
+                _ => return Ok(known),
+            }
+        }
+    }
+
+    /// Tells what happened in all of their chats since a position, and gives the one to go on from.
+    pub(super) async fn walk(&self, since: String, sink: &mut impl Sink) -> Result<String, Ended> {
+        let mut position = since;
+        loop {
+            let path = format!("/sync?limit={CHANGES_AT_ONCE}&since={position}");
+            let answer = self.ask_again(&path).await.map_err(Ended::Unanswered)?;
+            let list = |name: &str| answer[name].as_array().into_iter().flatten();
+            if answer["reset"] == true {
+                sink.tell(Told::AllAnew).await?;
+            }
+            for chat in list("left").filter_map(id) {
+                sink.tell(Told::Gone { chat }).await?;
+            }
+            for entered in list("entered") {
+                if let Some(chat) = id(&entered["id"]) {
+                    let head = entered["headRev"].as_i64().unwrap_or(0);
+                    sink.tell(Told::Anew { chat, head }).await?;
+                }
+            }
+            for change in list("data") {
+                if let Some(chat) = id(&change["chatId"]) {
+                    sink.tell(Told::Missed { chat, change }).await?;
+                }
+            }
+            sink.tell(Told::Flush).await?;
+            answer["position"].as_str().unwrap_or_default().clone_into(&mut position);
+            if answer["more"] != true {
+                return Ok(position);
+            }
+        }
+    }
+
+    /// Reads, again and again while the database is away.
+    pub(super) async fn ask_again(&self, path: &str) -> Result<Value, Unanswered> {
+        let mut tries = 0;
+        loop {
+            match self.ask(Method::GET, path, None).await {
+                Err(unanswered) if unanswered.is_passing() && tries < TRIES => tries += 1,
+                answer => return answer,
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+fn id(value: &Value) -> Option<Uuid> {
+    value.as_str().and_then(|id| id.parse().ok())
+}
