@@ -54,6 +54,7 @@ create table chat.settings (
   directory text not null default 'known',  -- Whom people find: known (friends and who shares a chat), or everyone.
   public_rooms text not null default 'admins',  -- Who makes public rooms: admins, or everyone.
   anon_reads_public_rooms boolean not null default false,  -- Whether people without an account read public rooms.
+  lobby uuid,  -- The public room that clients talk in who name none, and which they join as they connect; null: none.
   keep_messages integer,  -- How many messages public rooms keep, the newest; null: all.
   keep_deleted interval,  -- How long deleted messages are kept; null: for ever.
   life integer not null default 1,  -- Raised by the DBA where history went back and Postgres can't tell, as after the restore of a disk: clients then list everything anew.
@@ -1323,7 +1324,7 @@ parallel safe
 as …3d0cd99fa6c1;
 grant execute on function chat.is_service() to anon, authenticated, service_role, chat_auditor, chat_relay;
 
--- Joins a room by its uid, a public one also by its id; gives its id. Idempotent.
+-- Joins a room by its uid, a public one also by its id, and lobby, if there is one; gives its id. Idempotent.
 create function chat.join_room(_room text) returns uuid
 language sql
 volatile
@@ -1337,11 +1338,11 @@ stable
 as …c4b5d9f83417;
 grant execute on function chat.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
 
--- Which life of the database this is, where it stands, and whether the house has policies of its own on what is told.
-create function chat.live_epoch() returns table(epoch text, snapshot text, is_strict boolean)
+-- Which life of the database this is, where it stands, whether the house has policies of its own on what is told, and the lobby.
+create function chat.live_epoch() returns table(epoch text, snapshot text, is_strict boolean, lobby uuid)
 language sql
 stable
-as …5a4793745d97;
+as …6e81f694ec7b;
 grant execute on function chat.live_epoch() to chat_relay;
 
 -- What people are called: pairs of a chat that one reads and someone who is or was in it.
@@ -1948,7 +1949,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …0d11f014ac7b;
+as …85fa25de0fda;
 grant execute on function chat_private.join_room(text) to authenticated;
 
 -- messages.19.
@@ -1990,13 +1991,13 @@ set search_path = pg_catalog, pg_temp
 as …2ee1ed0ec3bb;
 grant execute on function chat_private.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
 
--- Which life of the database this is, where it stands, and whether the house has policies of its own on what is told.
-create function chat_private.live_epoch() returns table(epoch text, snapshot text, is_strict boolean)
+-- Which life of the database this is, where it stands, whether the house has policies of its own on what is told, and the lobby.
+create function chat_private.live_epoch() returns table(epoch text, snapshot text, is_strict boolean, lobby uuid)
 language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …cb3acbb74718;
+as …441f17fb8297;
 grant execute on function chat_private.live_epoch() to chat_relay;
 
 -- Takes the chat's lock until the end of the transaction, unless the asker is a stranger to it.

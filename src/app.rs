@@ -104,6 +104,12 @@ impl App {
         &self.serving.db
     }
 
+    /// Has its relay run under the conditions of a test.
+    #[cfg(debug_assertions)]
+    pub fn try_under(&self, trial: crate::realtime::trial::Trial) {
+        self.serving.live.hub.try_under(trial);
+    }
+
     /// Ends it in order: no new requests, those under way answered, the pool closed, the private server stopped if nobody else
     /// uses it.
     ///

@@ -18,6 +18,7 @@ pub mod native;
 pub mod relay;
 pub mod session;
 pub mod sse;
+pub mod trial;
 
 use std::sync::Arc;
 

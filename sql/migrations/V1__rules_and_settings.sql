@@ -142,6 +142,7 @@ create table chat.settings (
   public_rooms text not null default 'admins'
     constraint settings_public_rooms_is_known check (public_rooms in ('admins', 'everyone')),
   anon_reads_public_rooms boolean not null default false,
+  lobby uuid,
   keep_messages integer
     constraint settings_keep_messages_is_positive check (keep_messages >= 1),
   keep_deleted interval
@@ -158,6 +159,7 @@ comment on column chat.settings.direct is 'Who may open a direct chat and write 
 comment on column chat.settings.directory is 'Whom people find: known (friends and who shares a chat), or everyone.';
 comment on column chat.settings.public_rooms is 'Who makes public rooms: admins, or everyone.';
 comment on column chat.settings.anon_reads_public_rooms is 'Whether people without an account read public rooms.';
+comment on column chat.settings.lobby is 'The public room that clients talk in who name none, and which they join as they connect; null: none.';
 comment on column chat.settings.keep_messages is 'How many messages public rooms keep, the newest; null: all.';
 comment on column chat.settings.keep_deleted is 'How long deleted messages are kept; null: for ever.';
 comment on column chat.settings.life is 'Raised by the DBA where history went back and Postgres can''t tell, as after the restore of a disk: clients then list everything anew.';

@@ -92,11 +92,14 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- a uid opens an unlisted room; an id opens only what is public, since ids of chats are no secrets
+-- a uid opens an unlisted room; an id opens only what is public, since ids of chats are no secrets; lobby is the room of the setting
 declare
   me uuid := chat.uid();
   c record;
 begin
+  if _room = 'lobby' then
+    select s.lobby::text into _room from chat.settings s;
+  end if;
   select k.id, true as by_uid into c from chat.chats k where k.uid = _room and k.deleted_at is null;
   if not found and _room ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then
     select k.id, false as by_uid into c from chat.chats k where k.id = _room::uuid and k.deleted_at is null;
@@ -413,7 +416,7 @@ comment on function chat.create_room(text, text, text, uuid) is 'Founds a room: 
 comment on function chat_private.open_direct(uuid) is 'direct.1 to direct.4.';
 comment on function chat.open_direct(uuid) is 'The direct chat with this person: made if there is none, brought back if one left it.';
 comment on function chat_private.join_room(text) is 'participants.2.';
-comment on function chat.join_room(text) is 'Joins a room by its uid, a public one also by its id; gives its id. Idempotent.';
+comment on function chat.join_room(text) is 'Joins a room by its uid, a public one also by its id, and lobby, if there is one; gives its id. Idempotent.';
 comment on function chat_private.delete_chat(uuid) is 'chats.6.';
 comment on function chat.delete_chat(uuid) is 'Deletes a group or room for everyone. Idempotent.';
 comment on function chat_private.put_event_chat(text, text, text, uuid[]) is 'chats.17.';

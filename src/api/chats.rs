@@ -161,7 +161,7 @@ impl ChatsApi {
 
     /// Join a room
     ///
-    /// A public room by its id or uid, an unlisted one by its uid.
+    /// A public room by its id or uid, an unlisted one by its uid; `lobby` is the room of that setting, if there is one.
     #[oai(path = "/chats/:idOrUid/join", method = "post", operation_id = "joinChat")]
     async fn join_chat(
         &self,

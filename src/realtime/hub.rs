@@ -21,11 +21,15 @@ pub use listener::Listener;
 
 use super::batch::{Batch, Standing};
 use super::relay::Life;
+use super::trial::{Fault, Trial};
 use crate::auth::{Identity, Role};
 use crate::wire::Position;
 
 /// Chats that one connection may listen to.
 pub const CHATS_OF_ONE_MAX: usize = 5_000;
+
+/// In a trial: the mark of a standing that is to be lost at the next reading.
+const LATE: i64 = -1;
 
 /// As whom somebody listens: what their standing depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,6 +74,8 @@ pub struct Hub {
     work: Notify,
     /// Who else wants to hear hints.
     bell: OnceLock<Bell>,
+    #[cfg(debug_assertions)]
+    trial: Mutex<Trial>,
 }
 
 type Bell = Box<dyn Fn(&[Uuid]) + Send + Sync>;
@@ -88,6 +94,7 @@ struct State {
     /// Which life of the database it is, and where it stood a moment ago.
     epoch: Arc<str>,
     snapshot: String,
+    lobby: Option<Uuid>,
     /// Something may have changed that no rev tells.
     is_doubtful: bool,
 }
@@ -130,8 +137,29 @@ impl Hub {
         let _ = self.bell.set(Box::new(bell));
     }
 
+    /// The conditions of a test.
+    #[cfg(debug_assertions)]
+    pub fn try_under(&self, trial: Trial) {
+        *self.trial.lock().unwrap_or_else(PoisonError::into_inner) = trial;
+    }
+
+    /// Under which conditions this runs.
+    #[cfg(debug_assertions)]
+    pub fn trial(&self) -> Trial {
+        *self.trial.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Under which conditions this runs.
+    #[cfg(not(debug_assertions))]
+    pub fn trial(&self) -> Trial {
+        Trial::default()
+    }
+
     /// Something may have changed in these chats.
     pub fn hint(&self, chats: impl IntoIterator<Item = Uuid>) {
+        if self.trial().has(Fault::Deaf) {
+            return;
+        }
         let chats: Vec<Uuid> = chats.into_iter().collect();
         if let Some(bell) = self.bell.get() {
             bell(&chats);
@@ -178,7 +206,7 @@ impl Hub {
             state.epoch = life.epoch.as_str().into();
         }
         state.snapshot.clone_from(&life.snapshot);
-        state.is_strict = life.is_strict;
+        (state.is_strict, state.lobby) = (life.is_strict, life.lobby);
     }
 
     /// The same, and everything begins anew: the database is another one, or what the house says of who reads has changed.
@@ -203,6 +231,11 @@ impl Hub {
         let text = format!("{};{}", state.epoch, state.snapshot);
         let position = Position::from_text(&text).map(|position| position.to_string()).unwrap_or_default();
         (Arc::clone(&state.epoch), position)
+    }
+
+    /// The room that clients talk in who name none.
+    pub fn lobby(&self) -> Option<Uuid> {
+        self.state().lobby
     }
 
     /// Ends when there is something to read.
@@ -251,6 +284,7 @@ impl Hub {
 
     /// Passes on what was read of a chat.
     pub fn apply(&self, chat: Uuid, reading: Reading, was_whole: bool) {
+        let trial = self.trial();
         let mut state = self.state();
         let (is_strict, epoch) = (state.is_strict, Arc::clone(&state.epoch));
         let State { chats, due, .. } = &mut *state;
@@ -266,6 +300,7 @@ impl Hub {
         let batch = Arc::new(reading.batch);
         let (is_first, has_news) = (watched.rev.is_none(), !batch.events.is_empty());
         watched.rev = Some(batch.upto);
+        let mut is_late = false;
         watched.ears.retain_mut(|ear| {
             if !ear.is_ready {
                 // who asked after the statement was made is asked for by the next
@@ -289,6 +324,14 @@ impl Hub {
                 return true;
             }
             let Some(standing) = ear.standing else {
+                if let Some(before) = before.filter(|_| trial.has(Fault::RowsBeforeAccess) || trial.has(Fault::LateRemoval)) {
+                    ear.tell(chat, Heard::Batch(Arc::clone(&batch), before));
+                    if trial.has(Fault::LateRemoval) && before.since_rev != LATE {
+                        ear.standing = Some(Standing { since_rev: LATE, ..before });
+                        is_late = true;
+                        return true;
+                    }
+                }
                 ear.tell(chat, Heard::Gone);
                 return false;
             };
@@ -300,6 +343,7 @@ impl Hub {
             }
             true
         });
+        watched.is_whole |= is_late;
         if batch.upto < reading.head || watched.ears.iter().any(|ear| !ear.is_ready) {
             due.insert(chat);
         }

@@ -4,6 +4,7 @@
 //! What a frame writes is a request of the API's, so its problems are the API's. Frames are read and written in [`frames`].
 
 pub mod frames;
+mod lobby;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,12 @@ use poem::web::websocket::{CloseCode, Message, WebSocketStream};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use self::frames::{Asked, ClientFrame, frame};
 use super::hub::Hub;
 use super::loopback::{Loopback, Unanswered};
-use super::session::{Ended, SEND_WAIT, Session, Sink, Told};
+use super::session::{Ended, SEND_WAIT, Session, Since, Sink, Told};
 use crate::auth::{Authenticator, Identity};
 
 /// The longest frame that is read, in bytes: as the longest body of a request.
@@ -82,6 +84,8 @@ impl From<Ended> for Closing {
 /// What is left of a socket's patience and rights.
 struct Terms {
     identity: Identity,
+    /// Where they talk when they name no chat.
+    lobby: Option<Uuid>,
     warn_at: Option<Instant>,
     ends_at: Instant,
     heard_at: Instant,
@@ -95,6 +99,7 @@ impl Terms {
         let now = Instant::now();
         let mut terms = Self {
             identity,
+            lobby: None,
             warn_at: None,
             ends_at: now,
             heard_at: now,
@@ -131,29 +136,41 @@ impl Native {
         let mut out = Socket { socket };
         let mut session = Session::new(&self.hub, self.api.clone(), &identity, token);
         let mut terms = Terms::new(identity);
-        let Closing(code, reason) = match self.greet(&session, &mut out).await {
+        let Closing(code, reason) = match self.greet(&mut session, &mut terms, &mut out).await {
             Ok(()) => self.talk(&mut session, &mut terms, &mut out).await,
             Err(ended) => ended.into(),
         };
-        let _ = timeout(SEND_WAIT, out.socket.send(Message::close_with(CloseCode::from(code), reason))).await;
-        // what they have sent meanwhile is read: else the system would reset the connection, and the code never arrive
-        let _ = timeout(LINGER, async { while let Some(Ok(_)) = out.socket.next().await {} }).await;
+        drop(session);
+        let bye = async {
+            let _ = out.socket.send(Message::close_with(CloseCode::from(code), reason)).await;
+            // what they have sent meanwhile is read: else the system would reset the connection, and the code never arrive
+            while let Some(Ok(_)) = out.socket.next().await {}
+        };
+        let _ = timeout(LINGER, bye).await;
     }
 
-    /// Who they are, and where their chats stand.
-    async fn greet(&self, session: &Session, out: &mut Socket) -> Result<(), Ended> {
+    /// Who they are, and where their chats stand; the lobby, if there is one, they join and listen to.
+    async fn greet(&self, session: &mut Session, terms: &mut Terms, out: &mut Socket) -> Result<(), Ended> {
         // somebody without an account has no profile
         let me = session.ask(Method::GET, "/users/me", None).await.unwrap_or(Value::Null);
         let page = session.ask(Method::GET, &format!("/chats?limit={CHATS_NAMED}"), None).await.unwrap_or(Value::Null);
         let chats = page["data"].as_array().into_iter().flatten();
         let (epoch, position) = self.hub.position();
-        let hello = json!({
+        let mut hello = json!({
             "authenticatedUser": me,
             "chats": chats.map(|chat| json!({ "id": chat["id"], "headRev": chat["headRev"] })).collect::<Vec<_>>(),
             "more": page["nextCursor"].is_string(),
             "position": position,
             "epoch": &*epoch,
         });
+        if self.hub.lobby().is_some()
+            && let Some(lobby) = lobby::enter(session).await
+        {
+            (hello["lobby"], hello["users"], hello["messages"]) = (json!(lobby.chat), lobby.users, lobby.messages);
+            terms.lobby = Some(lobby.chat);
+            let since = Since { rev: lobby.head, epoch: Some(epoch) };
+            session.subscribe(lobby.chat, Some(since), None);
+        }
         out.say(frame("hello", None, None, &hello, None)).await?;
         out.flush().await
     }
@@ -262,10 +279,12 @@ impl Native {
                     Err(error) => frames::wrong(None, error.code(), &error.to_string(), reference),
                 }));
             }
-            Asked::Send { chat: None, .. } => {
-                return Ok(Some(frames::wrong(None, MALFORMED, "chatId is a UUID", reference)));
+            Asked::Send { chat, message } => {
+                let Some(chat) = chat.or(terms.lobby) else {
+                    return Ok(Some(frames::wrong(None, MALFORMED, "chatId is a UUID: there is no lobby", reference)));
+                };
+                (chat, Method::POST, format!("/chats/{chat}/messages"), Some(message))
             }
-            Asked::Send { chat: Some(chat), message } => (chat, Method::POST, format!("/chats/{chat}/messages"), Some(message)),
             Asked::Edit { chat, message, change } => {
                 (chat, Method::PATCH, format!("/chats/{chat}/messages/{message}"), Some(change))
             }

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::announcer::PROBE_EVERY;
 use super::batch::{Audience, Batch, Event, Standing};
 use super::hub::{Hub, Reading, Who, Work};
+use super::trial::Fault;
 use crate::api::shapes::change::{Change, changes};
 use crate::auth::Role;
 use crate::db::{Db, DbError};
@@ -126,7 +127,9 @@ pub async fn listen(dsn: Dsn, hub: Arc<Hub>, probe: Probe, stop: CancellationTok
 async fn hear(dsn: &Dsn, hub: &Hub, probe: &Probe) -> anyhow::Result<()> {
     let (client, mut notices) = dsn.connect_listening().await?;
     client.batch_execute(&format!("listen {CHANNEL}")).await?;
-    hub.hint_all();
+    if !hub.trial().has(Fault::NoCatchUp) {
+        hub.hint_all();
+    }
     // it may be another database than before
     hub.doubt();
     let own = probe.process().simple().to_string();
@@ -164,7 +167,7 @@ pub async fn read(db: Db, hub: Arc<Hub>, begun: Life, stop: CancellationToken) {
         let step = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = sleep_until(sweep) => {
+            () = sleep_until(sweep), if !hub.trial().has_no_sweep() => {
                 sweep = Instant::now() + SWEEP_EVERY;
                 look_around(&db, &hub, &mut life).await
             }
@@ -173,6 +176,9 @@ pub async fn read(db: Db, hub: Arc<Hub>, begun: Life, stop: CancellationToken) {
                 welcome(&db, &hub, &mut life).await
             }
             () = hub.is_due() => {
+                if !hub.trial().pace.is_zero() {
+                    sleep(hub.trial().pace).await;
+                }
                 let work = hub.next(chats_at_once);
                 match pass_on(&db, &hub, &work, &life).await {
                     Ok(true) => {
@@ -211,6 +217,8 @@ pub struct Life {
     pub snapshot: String,
     /// The house has policies of its own on what is told.
     pub is_strict: bool,
+    /// The room that clients talk in who name none.
+    pub lobby: Option<Uuid>,
 }
 
 impl Life {
@@ -221,7 +229,12 @@ impl Life {
     pub async fn now(db: &Db) -> Result<Self, DbError> {
         let rows = db.read_as_relay(EPOCH, params![]).await?;
         let row = rows.first().ok_or_else(|| DbError::Fault("the database did not say which it is".into()))?;
-        Ok(Self { epoch: row.get("epoch"), snapshot: row.get("snapshot"), is_strict: row.get("is_strict") })
+        Ok(Self {
+            epoch: row.get("epoch"),
+            snapshot: row.get("snapshot"),
+            is_strict: row.get("is_strict"),
+            lobby: row.get("lobby"),
+        })
     }
 }
 
@@ -229,6 +242,8 @@ impl Life {
 async fn look_around(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError> {
     let now = Life::now(db).await?;
     let is_same = now.epoch == life.epoch;
+    life.lobby = now.lobby;
+    hub.database_stands_at(life);
     if !is_same || now.is_strict != life.is_strict {
         tracing::info!(epoch = now.epoch, is_strict = now.is_strict, "everybody who listens begins anew");
         // arrivals go on from where they were: this has not looked for any
@@ -242,7 +257,7 @@ async fn look_around(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError>
 
 /// Tells people of chats that they came to.
 async fn welcome(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError> {
-    if hub.was_doubtful() {
+    if hub.was_doubtful() && !hub.trial().has_no_sweep() {
         look_around(db, hub, life).await?;
     }
     let rows = db.read_as_relay(ARRIVALS, params![life.snapshot.clone()]).await?;
@@ -267,6 +282,7 @@ async fn pass_on(db: &Db, hub: &Hub, work: &Work, life: &Life) -> Result<bool, D
     let users: Vec<Option<Uuid>> = work.asked.iter().map(|(_, who)| who.user).collect();
     let roles: Vec<&'static str> = work.asked.iter().map(|(_, who)| who.role.as_str()).collect();
     let most = (CHANGES_OF_ALL / chats.len().max(1)).clamp(CHANGES_AT_LEAST, CHANGES_AT_ONCE);
+    let most = hub.trial().changes_at_once.unwrap_or(most);
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = db.read_as_relay(LIVE, params![chats, since, asked_of, users, roles, limit]).await?;
     if rows.first().and_then(|row| row.get::<_, Option<&str>>("epoch")) != Some(&life.epoch) {
@@ -340,7 +356,7 @@ fn event(row: &Row) -> Result<Event, DbError> {
     Ok(Event::new(change, born, changed, audience))
 }
 
-const EPOCH: &str = "select e.epoch, e.snapshot, e.is_strict from chat.live_epoch() e";
+const EPOCH: &str = "select e.epoch, e.snapshot, e.is_strict, e.lobby from chat.live_epoch() e";
 
 const ARRIVALS: &str = "select a.what, a.chat_id, a.user_id, a.next_position from chat.arrivals($1::text::pg_snapshot) a";
 

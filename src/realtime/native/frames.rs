@@ -248,14 +248,19 @@ fn missed(chat: Uuid, change: &Value) -> String {
     frame(kind, Some(chat), change.get("rev").and_then(Value::as_i64), &payload(change, false), None)
 }
 
+/// A message as the API writes it, with the names of a simpler protocol beside ours.
+pub fn message(message: &Value) -> Value {
+    let mut message = message.clone();
+    message["userId"] = message.get("senderId").cloned().unwrap_or_default();
+    message["userName"] = message.get("senderName").cloned().unwrap_or_default();
+    message["content"] = message["text"].clone();
+    message
+}
+
 /// What a change is about, as the payload of its frame.
 fn payload(change: &Value, is_for_all: bool) -> Value {
     if let Some(message) = change.get("message") {
-        let mut message = message.clone();
-        // the names of a simpler protocol, beside ours
-        message["userId"] = message.get("senderId").cloned().unwrap_or_default();
-        message["userName"] = message.get("senderName").cloned().unwrap_or_default();
-        message["content"] = message["text"].clone();
+        let mut message = self::message(message);
         // one text for all who listen: whose reactions they are it cannot say
         if let Some(Value::Array(reactions)) = message.get_mut("reactions").filter(|_| is_for_all) {
             for reaction in reactions.iter_mut().filter_map(Value::as_object_mut) {

@@ -13,8 +13,16 @@ use crate::support::{Answer, Person, TestServer};
 const HISTORIES: u64 = 12;
 const MOMENTS: usize = 90;
 
-/// One of the people does something, or tries to: what is refused changes nothing.
-pub async fn something_happens(random: &mut Random, server: &TestServer, people: &[Person], chats: &mut Vec<Uuid>) {
+/// One of the people does something, or tries to: what is refused changes nothing. Says what it was.
+///
+/// # Errors
+/// When the server answers that it failed.
+pub async fn something_happens(
+    random: &mut Random,
+    server: &TestServer,
+    people: &[Person],
+    chats: &mut Vec<Uuid>,
+) -> Result<String, String> {
     let who = random.pick(people).clone();
     let whom = random.pick(people).clone();
     let chat = *random.pick(chats);
@@ -36,58 +44,67 @@ pub async fn something_happens(random: &mut Random, server: &TestServer, people:
             }
         }
     };
-    let answer: Option<Answer> = match random.below(100) {
-        0..35 => Some(who.tries(chat, &format!("message {n}")).await),
-        35..45 => Some(who.patch(&there, json!({ "text": format!("edited {n}") })).await),
-        45..53 => Some(who.delete(&there).await),
-        53..60 => Some(who.put(&format!("{there}/reactions/{}", random.pick(&["a", "b"])), json!({})).await),
-        60..63 => Some(who.delete(&format!("{there}/reactions/a")).await),
-        63..66 => Some(who.put(&format!("{there}/pin"), json!({})).await),
-        66..74 => Some(who.adds(chat, &whom, role).await),
-        74..79 => Some(who.delete(&format!("{here}/participants/{}", whom.id)).await),
-        79..84 => Some(who.delete(&here).await),
-        84..86 => Some(who.patch(&here, json!({ "name": format!("name {n}") })).await),
+    let place = chats.iter().position(|known| *known == chat).expect("it is one of them");
+    let to = whom.name.clone();
+    let (what, answer): (String, Option<Answer>) = match random.below(100) {
+        0..35 => (format!("says message {n}"), Some(who.tries(chat, &format!("message {n}")).await)),
+        35..45 => (format!("edits {message}"), Some(who.patch(&there, json!({ "text": format!("edited {n}") })).await)),
+        45..53 => (format!("deletes {message}"), Some(who.delete(&there).await)),
+        53..60 => {
+            let path = format!("{there}/reactions/{}", random.pick(&["a", "b"]));
+            (format!("reacts to {message}"), Some(who.put(&path, json!({})).await))
+        }
+        60..63 => (format!("takes a reaction to {message} back"), Some(who.delete(&format!("{there}/reactions/a")).await)),
+        63..66 => (format!("pins {message}"), Some(who.put(&format!("{there}/pin"), json!({})).await)),
+        66..74 => (format!("adds {to} as {role}"), Some(who.adds(chat, &whom, role).await)),
+        74..79 => (format!("removes {to}"), Some(who.delete(&format!("{here}/participants/{}", whom.id)).await)),
+        79..84 => ("leaves".to_owned(), Some(who.delete(&here).await)),
+        84..86 => ("renames it".to_owned(), Some(who.patch(&here, json!({ "name": format!("name {n}") })).await)),
         86..87 => {
             let visibility = random.pick(&["private", "public"]);
-            Some(who.patch(&here, json!({ "visibility": visibility })).await)
+            (format!("makes it {visibility}"), Some(who.patch(&here, json!({ "visibility": visibility })).await))
         }
         87..90 => {
             let body =
                 json!({ "type": "group", "name": "another", "participantIds": people.iter().map(|p| p.id).collect::<Vec<_>>() });
-            chats.push(who.post("/chats", body).await.expect_status(201).id());
-            None
+            let answer = who.post("/chats", body).await;
+            chats.extend((answer.status == 201).then(|| answer.id()));
+            ("founds another with all".to_owned(), Some(answer))
         }
-        90..91 => Some(who.delete(&format!("{here}?scope=everyone")).await),
+        90..91 => ("ends it".to_owned(), Some(who.delete(&format!("{here}?scope=everyone")).await)),
         91..93 => {
             statement(format!("delete from chat.messages where id = '{message}'")).await;
-            None
+            (format!("is not asked: the DBA removes {message}"), None)
         }
         93..94 => {
             statement(format!("delete from chat.participants where chat_id = '{chat}' and user_id = '{}'", whom.id)).await;
-            None
+            (format!("is not asked: the DBA removes that {to} was there"), None)
         }
         94..95 => {
             statement(format!("delete from chat.chats where id = '{chat}'")).await;
-            None
+            ("is not asked: the DBA removes it".to_owned(), None)
         }
         95..96 => {
             statement(format!("delete from chat.tombstones where chat_id = '{chat}'")).await;
-            None
+            ("is not asked: the DBA removes its tombstones".to_owned(), None)
         }
         96..99 => {
             let (messages, deleted) = (random.pick(&["null", "3", "8"]), random.pick(&["null", "'0'"]));
             statement(format!("update chat.settings set keep_messages = {messages}, keep_deleted = {deleted}")).await;
             keeps_up(server).await;
-            None
+            (format!("is not asked: upkeep keeps {messages} messages and {deleted} of the deleted"), None)
         }
         _ => {
             let history = random.pick(&["all", "since_join"]);
             statement(format!("update chat.settings set history = '{history}'")).await;
-            None
+            (format!("is not asked: who comes reads {history}"), None)
         }
     };
-    if let Some(answer) = answer {
-        assert!(answer.status < 500, "{}", answer.body);
+    let status = answer.as_ref().map(|answer| format!(" -> {}", answer.status)).unwrap_or_default();
+    let said = format!("in chat {place} {} {what}{status}", who.name);
+    match answer {
+        Some(answer) if answer.status >= 500 => Err(format!("{said}: {}", answer.body)),
+        _ => Ok(said),
     }
 }
 
@@ -120,7 +137,7 @@ async fn a_device_ends_with_what_it_would_get_from_scratch() {
         let mut devices: Vec<Device> = people.iter().map(Device::of).collect();
         for _ in 0..MOMENTS {
             if random.chance(75) {
-                something_happens(&mut random, &server, &people, &mut chats).await;
+                something_happens(&mut random, &server, &people, &mut chats).await.expect("no failure");
             } else {
                 // one answer, whole or cut short
                 let limit = usize::try_from(random.below(12) + 1).expect("small");

@@ -1,172 +1,171 @@
 //! Delivered is selectable: whatever happens, in whatever order, over whichever process, each device that applies its frames ends with what its
-//! owner can select.
+//! owner can select, and no frame ever held a row that they could not select when it was read.
+
+mod faults;
+mod listening;
+mod shadow;
+mod shrink;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use tabletalk::app::App;
-use tokio::sync::Mutex;
+use tabletalk::realtime::trial::Trial;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
-use crate::changes::device::{Device, text};
+use self::listening::{Frames, Listening};
+use self::shadow::Shadow;
+use self::shrink::shrink;
+use crate::changes::device::Device;
 use crate::changes::histories::{differences, something_happens};
 use crate::support::random::{Random, longer, seed};
 use crate::support::server::settings;
-use crate::support::{DEADLINE, Person, Socket, TestServer};
+use crate::support::{DEADLINE, Person, TestServer};
 
 const HISTORIES: u64 = 50;
-const MOMENTS: usize = 60;
+const MOMENTS: usize = 90;
 /// Those who write at once.
-const WRITERS: u64 = 2;
+const WRITERS: usize = 3;
 
-/// A device that listens to all chats of its owner.
-struct Listening {
-    device: Arc<Mutex<Device>>,
-    reader: JoinHandle<()>,
+/// What is to happen. Each step makes its choices by a seed of its own, so that others can be left out.
+#[derive(Clone)]
+pub struct History {
+    steps: Vec<u64>,
+    cuts: u64,
+    trial: Trial,
+    /// What the DBA does to the database beforehand.
+    sabotage: Option<&'static str>,
+    /// How long devices may take to be up to date.
+    patience: Duration,
 }
 
-impl Listening {
-    /// Connects, and goes on from where the device stood.
-    async fn begin(person: Person, device: Device) -> Self {
-        let mut socket = Socket::of(&person).await;
-        let device = Arc::new(Mutex::new(device));
-        let mut subscribe = json!({ "type": "subscribe", "chatId": "*" });
-        {
-            let mut device = device.lock().await;
-            match device.position.clone() {
-                Some(position) => subscribe["since"] = json!(position),
-                None => device.position = socket.hello["position"].as_str().map(str::to_owned),
-            }
-        }
-        let is_new = subscribe["since"].is_null();
-        let ack = socket.ask(subscribe).await;
-        assert_eq!(ack["type"], "ack", "{ack}");
-        if is_new {
-            // a walk from the start is for the API: the socket tells what happens from now on
-            let mut device = device.lock().await;
-            let fresh = Device::from_scratch(&person).await;
-            device.chats = fresh.chats;
-        }
-        let reader = tokio::spawn({
-            let device = Arc::clone(&device);
-            async move {
-                loop {
-                    let frame = socket.next_in_any_time().await;
-                    apply(&mut *device.lock().await, &frame).await;
+/// How it went wrong.
+pub struct Failure {
+    what: String,
+    log: Vec<String>,
+}
+
+impl History {
+    fn new(random: &mut Random) -> Self {
+        // relays that read seldom read much at once; those that read little at once are cut short
+        let pace = Duration::from_millis(*random.pick(&[0, 0, 15, 60]));
+        let changes_at_once = *random.pick(&[None, Some(1), Some(3)]);
+        let trial = Trial { changes_at_once, pace, fault: None };
+        let steps = (0..MOMENTS).map(|_| random.next()).collect();
+        Self { steps, cuts: random.next(), trial, sabotage: None, patience: DEADLINE }
+    }
+}
+
+/// Lets a history happen.
+async fn run(history: &History) -> Result<(), Failure> {
+    let server = Arc::new(TestServer::start().await);
+    let other = App::start(&settings(&server.database.api_url(), &[])).await.expect("another server");
+    if let Some(sabotage) = history.sabotage {
+        server.database.cluster.db_superuser(&server.database.name).await.batch_execute(sabotage).await.expect(sabotage);
+    }
+    #[cfg(debug_assertions)]
+    for app in [&server.app, &other] {
+        app.try_under(history.trial);
+    }
+    let ended = happens(history, &server, &other).await;
+    other.stop().await.expect("it stops");
+    // else its connections would stay until the end of all
+    Arc::into_inner(server).expect("nobody else has it").app.stop().await.expect("it stops");
+    ended
+}
+
+async fn happens(history: &History, server: &Arc<TestServer>, other: &App) -> Result<(), Failure> {
+    shadow::begin(server).await;
+    let mut people = Vec::new();
+    for name in ["alice", "bob", "carol", "dave"] {
+        people.push(server.person(name).await);
+    }
+    let others: Vec<&Person> = people[1..].iter().collect();
+    server.database.db_set("public_rooms = 'everyone'").await;
+    let chats = vec![
+        people[0].group_with(&others).await,
+        people[0].room("a room", "unlisted").await,
+        people[0].room("a square", "public").await,
+    ];
+    for person in &others {
+        person.joins(chats[2]).await.expect_status(200);
+    }
+    let mut devices = Vec::new();
+    for (number, person) in people.iter().enumerate() {
+        let at = if number % 2 == 0 { person.clone() } else { person.at(other.url()) };
+        devices.push(Listening::begin(at.clone(), Device::of(&at), Frames::default()).await);
+    }
+    let writers: Vec<JoinHandle<Result<Vec<String>, String>>> = (0..WRITERS)
+        .map(|writer| {
+            let steps: Vec<u64> = history.steps.iter().skip(writer).step_by(WRITERS).copied().collect();
+            let (server, people, mut chats) = (Arc::clone(server), people.clone(), chats.clone());
+            tokio::spawn(async move {
+                let mut log = Vec::new();
+                for step in steps {
+                    log.push(something_happens(&mut Random::new(step), &server, &people, &mut chats).await?);
                 }
-            }
-        });
-        Self { device, reader }
-    }
-
-    /// Hangs up, whatever it was doing.
-    async fn hang_up(self) -> Device {
-        self.reader.abort();
-        if let Err(error) = self.reader.await
-            && error.is_panic()
-        {
-            std::panic::resume_unwind(error.into_panic());
+                Ok(log)
+            })
+        })
+        .collect();
+    let mut random = Random::new(history.cuts);
+    while !writers.iter().all(JoinHandle::is_finished) {
+        if random.chance(70) {
+            let number = usize::try_from(random.below(4)).expect("small");
+            let (device, frames) = devices.remove(number).hang_up().await;
+            devices.insert(number, Listening::begin(device.person.clone(), device, frames).await);
+        } else {
+            let cut = "select pg_terminate_backend(pid) from pg_stat_activity
+                       where datname = current_database() and application_name = 'tabletalk listener'";
+            server.database.cluster.db_superuser(&server.database.name).await.batch_execute(cut).await.expect(cut);
         }
-        self.device.lock().await.clone()
+        sleep(Duration::from_millis(random.below(100))).await;
     }
+    let mut log = Vec::new();
+    for (number, writer) in writers.into_iter().enumerate() {
+        match writer.await.expect("a writer") {
+            Ok(lines) => log.extend(lines.into_iter().map(|line| format!("{number}: {line}"))),
+            Err(what) => return Err(Failure { what, log }),
+        }
+    }
+    let mut wrong = Vec::new();
+    let mut heard = Vec::new();
+    for listening in devices {
+        wrong.extend(settles(&listening, history.patience).await.into_iter().take(6));
+        let (device, frames) = listening.hang_up().await;
+        heard.push((device.person.id, frames));
+    }
+    let shadow = Shadow::read(server).await;
+    for (who, frames) in heard {
+        wrong.extend(frames.lock().await.iter().filter_map(|frame| shadow.leak(who, frame)));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure { what: wrong.join("\n"), log }) }
 }
 
-/// What a client does with a frame.
-async fn apply(device: &mut Device, frame: &Value) {
-    let payload = &frame["payload"];
-    let mut change = json!({ "kind": frame["type"], "chatId": frame["chatId"] });
-    match frame["type"].as_str().expect("a type") {
-        "resync" if payload["chatId"] == "*" => return device.chats.clear(),
-        "resync" | "chat.created" => {
-            let id = text(frame, "chatId");
-            match device.list(&id).await {
-                Some(kept) => drop(device.chats.insert(id, kept)),
-                None => drop(device.chats.remove(&id)),
-            }
-            return;
+/// Waits until a device has what its owner can select: what is otherwise after all.
+async fn settles(listening: &Listening, patience: Duration) -> Vec<String> {
+    let begin = Instant::now();
+    loop {
+        let device = listening.device.lock().await.clone();
+        let differences = differences(&device, &Device::from_scratch(&device.person).await);
+        if differences.is_empty() || begin.elapsed() > patience || listening.has_ended() {
+            return differences.into_iter().map(|line| format!("{} {line}", device.person.name)).collect();
         }
-        "chat.deleted" => {
-            device.chats.remove(&text(frame, "chatId"));
-            return;
-        }
-        "message.deleted" if payload.get("text").is_none() => change["messageId"] = payload["id"].clone(),
-        "message.created" | "message.updated" | "message.deleted" => change["message"] = payload.clone(),
-        "participant.joined" | "participant.updated" => change["participant"] = payload.clone(),
-        "participant.left" => change["userId"] = payload["userId"].clone(),
-        "chat.updated" => change["chat"] = payload.clone(),
-        other => panic!("what is {other}?"),
+        sleep(Duration::from_millis(50)).await;
     }
-    device.apply(&change);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_device_ends_with_what_its_owner_can_select() {
     let first = seed();
-    for history in 0..HISTORIES * longer() {
-        let mut random = Random::new(first.wrapping_add(history));
-        let server = Arc::new(TestServer::start().await);
-        let other = App::start(&settings(&server.database.api_url(), &[])).await.expect("another server");
-        let mut people = Vec::new();
-        for name in ["alice", "bob", "carol", "dave"] {
-            people.push(server.person(name).await);
+    for number in 0..HISTORIES * longer() {
+        let history = History::new(&mut Random::new(first.wrapping_add(number)));
+        if let Err(failure) = run(&history).await {
+            let trial = history.trial;
+            let (smallest, failure) = shrink(history, failure).await;
+            let steps = smallest.steps.len();
+            panic!("history {number}, {trial:?}, comes down to {steps} steps:\n{}\n{}", failure.log.join("\n"), failure.what);
         }
-        let others: Vec<&Person> = people[1..].iter().collect();
-        server.database.db_set("public_rooms = 'everyone'").await;
-        let chats = vec![
-            people[0].group_with(&others).await,
-            people[0].room("a room", "unlisted").await,
-            people[0].room("a square", "public").await,
-        ];
-        for person in &others {
-            person.joins(chats[2]).await.expect_status(200);
-        }
-        let mut devices = Vec::new();
-        for (number, person) in people.iter().enumerate() {
-            let at = if number % 2 == 0 { person.clone() } else { person.at(other.url()) };
-            devices.push(Listening::begin(at.clone(), Device::of(&at)).await);
-        }
-        let writers: Vec<_> = (0..WRITERS)
-            .map(|_| {
-                let (server, people, mut chats) = (Arc::clone(&server), people.clone(), chats.clone());
-                let mut random = Random::new(random.next());
-                tokio::spawn(async move {
-                    for _ in 0..MOMENTS {
-                        something_happens(&mut random, &server, &people, &mut chats).await;
-                    }
-                })
-            })
-            .collect();
-        // meanwhile lines are cut
-        while !writers.iter().all(JoinHandle::is_finished) {
-            let number = usize::try_from(random.below(4)).expect("small");
-            let device = devices.remove(number).hang_up().await;
-            tokio::task::yield_now().await;
-            devices.insert(number, Listening::begin(device.person.clone(), device).await);
-            tokio::time::sleep(std::time::Duration::from_millis(random.below(100))).await;
-        }
-        for writer in writers {
-            writer.await.expect("a writer");
-        }
-        for listening in devices {
-            let begin = std::time::Instant::now();
-            loop {
-                let device = listening.device.lock().await.clone();
-                let differences = differences(&device, &Device::from_scratch(&device.person).await);
-                if differences.is_empty() {
-                    break;
-                }
-                assert!(
-                    begin.elapsed() < DEADLINE && !listening.reader.is_finished(),
-                    "history {history}, {}:\n{}",
-                    device.person.name,
-                    differences.join("\n")
-                );
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            }
-            listening.hang_up().await;
-        }
-        other.stop().await.expect("it stops");
-        // else its connections would stay until the end of all
-        Arc::into_inner(server).expect("nobody else has it").app.stop().await.expect("it stops");
     }
 }

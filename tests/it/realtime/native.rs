@@ -5,7 +5,12 @@ use tabletalk::auth::{NewToken, mint};
 
 use super::listening;
 use crate::support::server::SECRET;
-use crate::support::{Socket, TestServer};
+use crate::support::{Socket, TestServer, eventually};
+
+/// As sql/README.md says it.
+const OPEN_LOBBY: &str = "
+with room as (insert into chat.chats (type, visibility, name) values ('room', 'public', 'Lobby') returning id)
+update chat.settings set lobby = (select r.id from room r)";
 
 #[tokio::test]
 async fn a_token_comes_in_the_header_the_subprotocol_or_the_address() {
@@ -46,6 +51,31 @@ async fn what_a_frame_asks_for_is_done_as_a_request_would_do_it() {
     let mut hers = Socket::of(&mallory).await;
     let refused = hers.ask(json!({ "type": "message.create", "chatId": chat, "payload": { "text": "let me in" } })).await;
     assert_eq!(refused["payload"]["status"], 403, "{refused}");
+}
+
+#[tokio::test]
+async fn the_simplest_client_talks_in_the_lobby() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let hers = Socket::of(&alice).await;
+    assert!(hers.hello.get("lobby").is_none(), "there is none yet: {}", hers.hello);
+    let owner = server.database.db_owner().await;
+    owner.batch_execute(OPEN_LOBBY).await.expect(OPEN_LOBBY);
+    eventually("there is a lobby", async || Socket::of(&alice).await.hello["lobby"].is_string()).await;
+
+    let mut hers = Socket::at(&format!("{}?token={}", Socket::url(&alice), alice.token())).await;
+    assert_eq!(hers.hello["users"], json!([{ "id": alice.id, "name": "alice" }]));
+    hers.say(&json!({ "type": "message.create", "payload": { "content": "is anybody here?" } })).await;
+    let heard = hers.next_frame("message.created").await;
+    assert_eq!((&heard["payload"]["content"], &heard["payload"]["userName"]), (&json!("is anybody here?"), &json!("alice")));
+
+    let mut his = Socket::of(&bob).await;
+    assert_eq!(his.hello["messages"][0]["content"], "is anybody here?");
+    assert_eq!(his.hello["users"].as_array().map(Vec::len), Some(2));
+    his.say(&json!({ "type": "message.create", "payload": { "content": "I am" } })).await;
+    assert_eq!(hers.next_frame("message.created").await["payload"]["content"], "I am");
+    // who has no account has no lobby
+    assert!(Socket::of(&server.anon()).await.hello.get("lobby").is_none());
 }
 
 #[tokio::test]

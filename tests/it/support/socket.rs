@@ -104,6 +104,16 @@ impl Socket {
         frame
     }
 
+    /// The next frame of this type, whatever comes before it.
+    pub async fn next_frame(&mut self, kind: &str) -> Value {
+        loop {
+            let frame = self.next().await;
+            if frame["type"] == kind {
+                return frame;
+            }
+        }
+    }
+
     /// Asks, and waits for the answer; what comes before it is kept.
     pub async fn ask(&mut self, mut frame: Value) -> Value {
         self.count += 1;
