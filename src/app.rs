@@ -168,6 +168,8 @@ impl Serving {
         let waiting = WaitingRoom::new(stop.clone());
         let woken = waiting.clone();
         live.hub.on_hint(move |chats| woken.wake(chats));
+        let counted = Arc::clone(&live.hub);
+        figures.live_from(move || counted.size());
         let open = TaskTracker::new();
         let doors = Doors {
             native: Native { hub: live.hub.clone(), api: api.clone(), authenticator: authenticator.clone(), stop: stop.clone() },

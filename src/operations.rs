@@ -4,7 +4,7 @@
 
 mod problems;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use poem::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
@@ -48,6 +48,9 @@ pub fn metrics(Data(db): Data<&Db>, Data(figures): Data<&Figures>) -> Response {
     for (gauge, value) in [(&figures.0.open, open), (&figures.0.idle, idle), (&figures.0.waiting, waiting)] {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     }
+    for (gauge, value) in figures.0.live.iter().zip(figures.0.live_now.get().map(|now| now()).unwrap_or_default()) {
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    }
     let encoder = TextEncoder::new();
     let mut text = Vec::new();
     match encoder.encode(&figures.0.registry.gather(), &mut text) {
@@ -70,7 +73,12 @@ struct Inner {
     removed: IntCounter,
     kept_up: IntGauge,
     upkeep_failed: IntCounter,
+    live: [IntGauge; 3],
+    live_now: OnceLock<LiveNow>,
 }
+
+/// How many listen, to how many chats, and of how many of those something is still to be read.
+type LiveNow = Box<dyn Fn() -> [usize; 3] + Send + Sync>;
 
 impl Figures {
     /// Figures at zero.
@@ -95,6 +103,12 @@ impl Figures {
                 "When this process last came to the end of upkeep; 0: not yet, or others did",
             )?,
             upkeep_failed: IntCounter::new("tabletalk_upkeep_failures_total", "Times that this process' upkeep failed")?,
+            live: [
+                IntGauge::new("tabletalk_live_connections", "Sockets and streams that are open")?,
+                IntGauge::new("tabletalk_live_chats", "Chats that somebody listens to")?,
+                IntGauge::new("tabletalk_live_chats_due", "Those of them of which something is still to be read")?,
+            ],
+            live_now: OnceLock::new(),
         };
         inner.registry.register(Box::new(inner.requests.clone()))?;
         inner.registry.register(Box::new(inner.durations.clone()))?;
@@ -104,7 +118,15 @@ impl Figures {
         for gauge in [&inner.open, &inner.idle, &inner.waiting, &inner.kept_up] {
             inner.registry.register(Box::new(gauge.clone()))?;
         }
+        for gauge in &inner.live {
+            inner.registry.register(Box::new(gauge.clone()))?;
+        }
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// Where to ask what is live.
+    pub fn live_from(&self, now: impl Fn() -> [usize; 3] + Send + Sync + 'static) {
+        let _ = self.0.live_now.set(Box::new(now));
     }
 
     /// Counts what a slice of upkeep removed.

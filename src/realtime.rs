@@ -47,6 +47,10 @@ impl Live {
     /// # Errors
     /// When the database does not answer, or LISTEN does not work over `route`.
     pub async fn start(db: &Db, through: &Dsn, route: &Dsn, stop: &CancellationToken) -> anyhow::Result<Self> {
+        let (client, connection) = route.connect().await?;
+        let is_standby: bool = client.query_one("select pg_is_in_recovery()", &[]).await?.get(0);
+        anyhow::ensure!(!is_standby, "this is a standby: it takes no writes and hears no NOTIFY. Name the primary");
+        drop((client, connection));
         let hub = Arc::new(Hub::default());
         let probe = Probe::default();
         let reader = Db::new(&named(through, "tabletalk relay"), READING)?;

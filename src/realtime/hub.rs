@@ -88,7 +88,9 @@ struct State {
     due: BTreeSet<Uuid>,
     /// The house has policies of its own: everybody looks for themselves.
     is_strict: bool,
+    /// Connections that ever were, and that are.
     lines: u64,
+    open: usize,
     /// The chat that was read last: the next is one after it.
     last: Uuid,
     /// Which life of the database it is, and where it stood a moment ago.
@@ -127,6 +129,7 @@ impl Hub {
     pub fn connect(self: &Arc<Self>, identity: &Identity) -> Listener {
         let mut state = self.state();
         state.lines += 1;
+        state.open += 1;
         let line = Line::new(state.lines);
         drop(state);
         Listener::new(Arc::clone(self), identity.into(), line)
@@ -351,6 +354,12 @@ impl Hub {
             chats.remove(&chat);
         }
         self.wake(state);
+    }
+
+    /// How many connections there are, chats that somebody listens to, and those of them of which something is still to be read.
+    pub fn size(&self) -> [usize; 3] {
+        let state = self.state();
+        [state.open, state.chats.len(), state.due.len()]
     }
 
     fn wake(&self, state: MutexGuard<'_, State>) {

@@ -74,6 +74,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut state = self.hub.state();
+        state.open -= 1;
         for chat in &self.chats {
             leave(&mut state, *chat, self.line.id);
         }

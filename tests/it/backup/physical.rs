@@ -45,6 +45,8 @@ async fn a_standby_that_takes_over_is_another_life_of_the_database() {
     let epoch = "select chat_private.epoch()";
     let epoch_of = async |client: &tokio_postgres::Client| client.query_one(epoch, &[]).await.expect(epoch).get::<_, String>(0);
     assert_eq!(epoch_of(&primary).await, epoch_of(&copy).await);
+    let refused = App::start(&settings(&standby.url("chat_api", "host"), &[])).await.err().expect("it serves nobody").to_string();
+    assert!(refused.contains("standby"), "{refused}");
 
     // cut off; what is said now is lost with the primary
     copy.batch_execute("alter system set primary_conninfo = ''").await.expect("a setting");
