@@ -2,9 +2,13 @@
 
 mod access;
 mod faults;
+mod fleet;
+mod follower;
 mod histories;
+mod line;
 mod native;
 mod sse;
+mod talk;
 mod told;
 
 use serde_json::Value;

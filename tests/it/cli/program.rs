@@ -47,19 +47,27 @@ pub struct Serving {
 
 impl Serving {
     /// Starts it, and waits until it has said all that it says.
-    pub async fn start(mut command: Command) -> Self {
+    pub async fn start(command: Command) -> Self {
+        Self::try_start(command).await.unwrap_or_else(|log| panic!("it ended: {log}"))
+    }
+
+    /// The same, or what it said before it ended.
+    pub async fn try_start(mut command: Command) -> Result<Self, String> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let out = gather(child.stdout.take().expect("its output"));
         let err = gather(child.stderr.take().expect("its log"));
         let mut serving = Self { child, out, err };
+        let mut ended = None;
         eventually("the server says that it serves", || {
-            let ended = serving.child.try_wait().expect("its state");
-            assert!(ended.is_none(), "it ended: {ended:?}\n{}", serving.err());
-            let said = serving.out().contains("Ctrl-C");
+            ended = serving.child.try_wait().expect("its state");
+            let said = ended.is_some() || serving.out().contains("Ctrl-C");
             async move { said }
         })
         .await;
-        serving
+        match ended {
+            Some(ended) => Err(format!("{ended:?}\n{}", serving.err())),
+            None => Ok(serving),
+        }
     }
 
     pub fn out(&self) -> String {
@@ -77,8 +85,13 @@ impl Serving {
         url.unwrap_or_else(|| panic!("no address: {out}")).to_owned()
     }
 
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a process number"))
+    }
+
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a process number")), signal).expect("a signal");
+        kill(self.pid(), signal).expect("a signal");
     }
 
     /// Waits for its end, and says its exit code.

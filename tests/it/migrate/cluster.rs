@@ -147,6 +147,17 @@ impl Drop for Guard {
 }
 
 impl OwnCluster {
+    /// Ends its Postgres with a signal (SIGINT: a fast stop, SIGQUIT: an immediate one, as a crash is), and starts it again.
+    pub async fn restart(&self, signal: Signal) {
+        let file = self.server.data().join("postgres/cluster/postmaster.pid");
+        let postmaster = || std::fs::read_to_string(&file).ok()?.lines().next()?.trim().parse().ok();
+        let before: i32 = postmaster().expect("a running server");
+        kill(Pid::from_raw(before), signal).expect("a signal");
+        let gone = async || postmaster() != Some(before);
+        crate::support::eventually("Postgres has stopped", gone).await;
+        self.server.ensure_running().await.expect("it starts again");
+    }
+
     pub fn guard(&self) -> Guard {
         Guard(self.server.data().join("postgres/cluster"))
     }

@@ -1,5 +1,7 @@
 //! No gap under faults: while connections to the database are cut at random, every message that was answered 201 reaches every listener, in order.
 
+mod processes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,54 +1,35 @@
 //! Server-sent events.
 
-use futures_util::{Stream, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::support::stream::{Events, Said};
 use crate::support::{DEADLINE, Person, TestServer};
-
-/// A stream of events: name, id, data.
-struct Events<S> {
-    bytes: S,
-    text: String,
-}
 
 type Happened = (String, Option<String>, Value);
 
-/// Opens one; `last` is the id that a browser would name.
-async fn open(person: &Person, path: &str, last: Option<&str>) -> Events<impl Stream<Item = Vec<u8>> + Unpin> {
-    let mut request = person.request(reqwest::Method::GET, path).header("accept-encoding", "gzip");
-    if let Some(last) = last {
-        request = request.header("last-event-id", last);
-    }
-    let answer = request.send().await.expect("an answer");
+/// Opens a stream, and looks at what a proxy or a browser would look at.
+async fn open(person: &Person, path: &str, last: Option<&str>) -> Events {
+    let answer = Events::ask(person, path, last).await.expect("an answer");
     assert_eq!(answer.status(), 200);
     let header = |name: &str| answer.headers()[name].to_str().expect("a text").to_owned();
     assert_eq!((header("content-type").as_str(), header("cache-control").as_str()), ("text/event-stream", "no-cache"));
     assert_eq!(header("x-accel-buffering"), "no", "a proxy must not keep it");
     assert!(!answer.headers().contains_key("content-encoding"), "what is said now would wait for what is said later");
-    let bytes = answer.bytes_stream().filter_map(async |bytes| bytes.ok().map(|bytes| bytes.to_vec())).boxed();
-    Events { bytes, text: String::new() }
+    Events::of(answer)
 }
 
-impl<S: Stream<Item = Vec<u8>> + Unpin> Events<S> {
-    async fn next(&mut self) -> Option<Happened> {
+impl Events {
+    async fn happened(&mut self) -> Option<Happened> {
         loop {
-            if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let (event, rest) = (event.to_owned(), rest.to_owned());
-                self.text = rest;
-                let line = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(|rest| rest.trim().to_owned());
-                if let Some(data) = line("data:") {
-                    return Some((line("event:").unwrap_or_default(), line("id:"), serde_json::from_str(&data).expect("JSON")));
-                }
-                continue;
+            if let Said::Event(name, id, data) = timeout(DEADLINE, self.next()).await.expect("something in time")? {
+                return Some((name, id, data));
             }
-            let bytes = timeout(DEADLINE, self.bytes.next()).await.expect("something in time")?;
-            self.text.push_str(&String::from_utf8_lossy(&bytes));
         }
     }
 
     async fn named(&mut self, name: &str) -> Happened {
-        let event = self.next().await.expect("an event");
+        let event = self.happened().await.expect("an event");
         assert_eq!(event.0, name, "{event:?}");
         event
     }
@@ -81,11 +62,11 @@ async fn a_stream_of_a_chat_goes_on_from_the_last_event() {
         assert_eq!(events.named("message.created").await.2["payload"]["text"], expected);
     }
     alice.delete(&format!("/chats/{chat}/participants/{}", bob.id)).await.expect_status(204);
-    let mut last = events.next().await.expect("an event");
+    let mut last = events.happened().await.expect("an event");
     while last.0 != "chat.deleted" {
-        last = events.next().await.expect("an event");
+        last = events.happened().await.expect("an event");
     }
-    assert_eq!(events.next().await.map(|event| event.0), None, "it ends");
+    assert_eq!(events.happened().await.map(|event| event.0), None, "it ends");
 }
 
 #[tokio::test]

@@ -8,8 +8,10 @@ pub mod document;
 pub mod people;
 pub mod pooler;
 pub mod random;
+pub mod route;
 pub mod server;
 pub mod socket;
+pub mod stream;
 pub mod tools;
 
 use std::time::{Duration, Instant};

@@ -46,9 +46,7 @@ impl TestServer {
 
     /// Someone with a token whom the server has never seen.
     pub fn stranger(&self, name: &str) -> Person {
-        let id = Uuid::new_v4();
-        let token = NewToken { name: Some(name.to_owned()), ..NewToken::of_user(id) };
-        Person::new(name, id, self.app.url(), &mint(SECRET, &token).expect("a token"))
+        stranger_at(self.app.url(), name)
     }
 
     /// Who comes with exactly these claims.
@@ -86,6 +84,13 @@ impl TestServer {
     fn of_role(&self, name: &str, role: Role) -> Person {
         Person::new(name, Uuid::nil(), self.app.url(), &mint(SECRET, &NewToken::of(role)).expect("a token"))
     }
+}
+
+/// Someone with a token for a server of the tests, which has never seen them.
+pub fn stranger_at(url: &str, name: &str) -> Person {
+    let id = Uuid::new_v4();
+    let token = NewToken { name: Some(name.to_owned()), ..NewToken::of_user(id) };
+    Person::new(name, id, url, &mint(SECRET, &token).expect("a token"))
 }
 
 /// The settings of a server over the database at `url`.
