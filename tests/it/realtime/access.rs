@@ -1,4 +1,4 @@
-//! Removed means silent: whatever way access is lost, not one frame after.
+//! Who hears what: strangers, those who are removed, visitors of rooms, moderators.
 
 use serde_json::json;
 
