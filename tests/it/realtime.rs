@@ -7,6 +7,7 @@ mod follower;
 mod histories;
 mod line;
 mod native;
+mod shutdown;
 mod silence;
 mod sse;
 mod talk;

@@ -10,9 +10,10 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::cli::program::{Serving, tabletalk};
 use crate::migrate::cluster::{Guard, OwnCluster};
-use crate::support::Person;
+use crate::support::cluster::Cluster;
 use crate::support::route::Route;
 use crate::support::server::{SECRET, stranger_at};
+use crate::support::{Database, Person};
 
 /// The database of the fleet.
 const DATABASE: &str = "chat";
@@ -31,6 +32,16 @@ pub struct Process {
     address: String,
     pub route: Route,
     serving: Mutex<Option<Serving>>,
+}
+
+/// A server process over a test's database.
+pub async fn serving(database: &Database) -> Serving {
+    let url = database.api_url();
+    let mut arguments =
+        vec!["serve", "--listen", "127.0.0.1:0", "--database-url", &url, "--jwt-secret", SECRET, "--upkeep", "off"];
+    let listen = Cluster::listen_url(&url);
+    arguments.extend(listen.iter().flat_map(|listen| ["--database-listen-url", listen]));
+    Serving::start(tabletalk(arguments)).await
 }
 
 impl Fleet {
