@@ -268,7 +268,7 @@ impl Hub {
                 work.whole.insert(id);
             }
             // what visitors read hangs on what has no rev in the chat: it is asked for with every row
-            let is_asked = |ear: &&Ear| whole || !ear.is_ready || ear.standing.is_some_and(|standing| standing.since_rev == 0);
+            let is_asked = |ear: &&Ear| whole || !ear.is_ready || ear.standing.is_some_and(|standing| !standing.is_in());
             let asked: HashSet<Who> = watched.ears.iter().filter(is_asked).map(|ear| ear.who).collect();
             work.asked.extend(asked.into_iter().map(|who| (id, who)));
         }

@@ -5,11 +5,14 @@ mod faults;
 mod fleet;
 mod follower;
 mod histories;
+mod idle;
 mod line;
 mod native;
 mod shutdown;
 mod silence;
+mod slow;
 mod sse;
+mod storm;
 mod talk;
 mod told;
 

@@ -90,6 +90,22 @@ impl Serving {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process number"))
     }
 
+    /// What it has of the machine's memory, in bytes: its proportional set.
+    pub fn memory(&self) -> u64 {
+        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).expect("its memory");
+        let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix("kB")).expect("a figure");
+        pss.trim().parse::<u64>().expect("a number") << 10
+    }
+
+    /// How many connections to where it serves are open.
+    pub fn connections(&self) -> usize {
+        let port = self.url().rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).expect("a port");
+        let (its, established) = (format!(":{port:04X}"), "01");
+        let all = std::fs::read_to_string("/proc/net/tcp").expect("connections");
+        let fields = all.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        fields.filter(|fields| fields[1].ends_with(&its) && fields[3] == established).count()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).expect("a signal");
     }

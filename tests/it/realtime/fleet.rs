@@ -1,6 +1,7 @@
 //! Several server processes over a Postgres of the test's own, each with a route to it that can be cut.
 
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use nix::sys::signal::Signal;
@@ -36,12 +37,18 @@ pub struct Process {
 
 /// A server process over a test's database.
 pub async fn serving(database: &Database) -> Serving {
+    serving_by(tabletalk::<&str>([]), database).await
+}
+
+/// The same, by this program.
+pub async fn serving_by(mut program: Command, database: &Database) -> Serving {
     let url = database.api_url();
     let mut arguments =
         vec!["serve", "--listen", "127.0.0.1:0", "--database-url", &url, "--jwt-secret", SECRET, "--upkeep", "off"];
     let listen = Cluster::listen_url(&url);
     arguments.extend(listen.iter().flat_map(|listen| ["--database-listen-url", listen]));
-    Serving::start(tabletalk(arguments)).await
+    program.args(arguments);
+    Serving::start(program).await
 }
 
 impl Fleet {

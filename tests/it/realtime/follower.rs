@@ -59,7 +59,7 @@ impl Follower {
             person: person.clone(),
             protocol,
             urls,
-            since: Since { chats: chats.iter().map(|chat| (*chat, None)).collect(), position: None },
+            since: Since::now(chats),
             heard: chats.iter().map(|chat| (*chat, BTreeMap::new())).collect(),
             closes: BTreeMap::new(),
             again: 0,
@@ -127,7 +127,7 @@ impl Follower {
         if self.protocol.is_of_all() {
             return self.since.position.is_some();
         }
-        self.since.chats.iter().all(|(_, rev)| rev.is_some())
+        self.since.chats.iter().all(|place| place.rev.is_some())
     }
 
     /// Does what a frame says. False: the line is of no use.
@@ -139,11 +139,10 @@ impl Follower {
                 if let Some(position) = frame["payload"]["position"].as_str().or(frame["position"].as_str()) {
                     self.since.position = Some(position.to_owned());
                 }
-                // who named a rev is told what was missed after this, and goes on from there
-                if let (Some(chat), Some(head)) = (chat, frame["payload"]["headRev"].as_i64())
-                    && let Some((_, rev @ None)) = self.since.chats.iter_mut().find(|(of, _)| *of == chat)
-                {
-                    *rev = Some(head);
+                if let (Some(place), Some(head)) = (self.since.of(chat), frame["payload"]["headRev"].as_i64()) {
+                    // who named a rev is told what was missed after this, and goes on from there
+                    place.rev = place.rev.or(Some(head));
+                    place.epoch = frame["payload"]["epoch"].as_str().map(str::to_owned);
                 }
                 return true;
             }
@@ -157,15 +156,15 @@ impl Follower {
         match self.protocol {
             // what a browser would name
             Protocol::StreamOne => {
-                if let Some(rev) = id {
-                    self.since.chats[0].1 = Some(rev.parse().expect("a rev"));
+                if let Some((rev, epoch)) = id.as_ref().and_then(|id| id.split_once('-')) {
+                    let place = &mut self.since.chats[0];
+                    (place.rev, place.epoch) = (Some(rev.parse().expect("a rev")), Some(epoch.to_owned()));
                 }
             }
             Protocol::StreamAll => self.since.position = id.or(self.since.position.take()),
             Protocol::SocketAll | Protocol::SocketOne => {
-                let named = self.since.chats.iter_mut().find(|(of, _)| Some(*of) == chat);
-                if let (Some((_, known)), Some(rev)) = (named, frame["rev"].as_i64()) {
-                    *known = Some(known.unwrap_or(0).max(rev));
+                if let (Some(place), Some(rev)) = (self.since.of(chat), frame["rev"].as_i64()) {
+                    place.rev = place.rev.max(Some(rev));
                 }
             }
         }
@@ -193,7 +192,6 @@ impl Follower {
 
     /// Lists a chat, as `resync` asks for. False: it could not be listed.
     async fn list_anew(&mut self, chat: Uuid, head: i64) -> bool {
-        self.resyncs += 1;
         let mut cursor = String::new();
         let mut listed = BTreeMap::new();
         loop {
@@ -217,8 +215,8 @@ impl Follower {
         }
         // what is listed beyond the head is told again
         heard.extend(listed.into_iter().filter(|(rev, _)| *rev <= head));
-        if let Some((_, rev)) = self.since.chats.iter_mut().find(|(of, _)| *of == chat) {
-            *rev = Some(head);
+        if let Some(place) = self.since.of(Some(chat)) {
+            place.rev = Some(head);
         }
         true
     }

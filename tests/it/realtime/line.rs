@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::Request;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 use uuid::Uuid;
 
 use crate::support::stream::{Events, Said};
@@ -16,6 +17,8 @@ use crate::support::{Person, Socket};
 
 /// How long a client waits until it is connected.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// The receive buffer of who reads slowly, in bytes.
+const NARROW: u32 = 8 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
@@ -44,10 +47,37 @@ impl Protocol {
 /// From where on somebody wants to hear.
 #[derive(Debug, Clone, Default)]
 pub struct Since {
-    /// The chats, and the rev of each that they have.
-    pub chats: Vec<(Uuid, Option<i64>)>,
+    pub chats: Vec<Place>,
     /// The position, for all chats.
     pub position: Option<String>,
+}
+
+/// Where somebody stands in a chat.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub chat: Uuid,
+    /// The rev that they have, and its epoch.
+    pub rev: Option<i64>,
+    pub epoch: Option<String>,
+}
+
+impl Since {
+    /// The beginning of what is to come in these chats.
+    pub fn now(chats: &[Uuid]) -> Self {
+        Self { chats: chats.iter().map(|chat| Place { chat: *chat, rev: None, epoch: None }).collect(), position: None }
+    }
+
+    pub fn of(&mut self, chat: Option<Uuid>) -> Option<&mut Place> {
+        self.chats.iter_mut().find(|place| Some(place.chat) == chat)
+    }
+}
+
+impl Place {
+    /// As the id of an event says it.
+    fn id(&self) -> Option<String> {
+        let epoch = self.epoch.as_ref().map(|epoch| format!("-{epoch}")).unwrap_or_default();
+        Some(format!("{}{epoch}", self.rev?))
+    }
 }
 
 /// What is heard.
@@ -62,6 +92,12 @@ pub enum Heard {
 
 /// Why there is no line: the status and the code of the problem, if the server said.
 pub type Refusal = Option<(u16, String)>;
+
+fn request_of(person: &Person) -> Request<()> {
+    let mut request = Socket::url(person).into_client_request().expect("a request");
+    request.headers_mut().insert("authorization", format!("Bearer {}", person.token()).parse().expect("a header"));
+    request
+}
 
 /// A connection.
 pub enum Line {
@@ -79,8 +115,8 @@ impl Line {
         if !protocol.is_socket() {
             let (path, last) = match protocol {
                 Protocol::StreamOne => {
-                    let (chat, rev) = since.chats[0];
-                    (format!("/chats/{chat}/stream"), rev.map(|rev| rev.to_string()))
+                    let place = &since.chats[0];
+                    (format!("/chats/{}/stream", place.chat), place.id())
                 }
                 _ => ("/stream".to_owned(), since.position.clone()),
             };
@@ -92,9 +128,7 @@ impl Line {
             }
             return Ok(Self::Stream(Box::new(Events::of(answer))));
         }
-        let mut request = Socket::url(person).into_client_request().expect("a request");
-        request.headers_mut().insert("authorization", format!("Bearer {}", person.token()).parse().expect("a header"));
-        let mut socket = match connect_async(request).await {
+        let mut socket = match connect_async(request_of(person)).await {
             Ok((socket, _)) => socket,
             Err(Error::Http(answer)) => {
                 let problem: Value = serde_json::from_slice(answer.body().as_deref().unwrap_or_default()).unwrap_or_default();
@@ -102,13 +136,14 @@ impl Line {
             }
             Err(_) => return Err(None),
         };
-        let asked = match protocol {
-            Protocol::SocketAll => vec![json!({ "type": "subscribe", "chatId": "*", "since": since.position, "ref": "all" })],
-            _ => since
-                .chats
-                .iter()
-                .map(|(chat, rev)| json!({ "type": "subscribe", "chatId": chat, "since": rev, "ref": chat }))
-                .collect(),
+        let by_name = |place: &Place| {
+            let Place { chat, rev, epoch } = place;
+            json!({ "type": "subscribe", "chatId": chat, "since": rev, "epoch": epoch.as_ref().filter(|_| rev.is_some()), "ref": chat })
+        };
+        let asked = if protocol.is_of_all() {
+            vec![json!({ "type": "subscribe", "chatId": "*", "since": since.position, "ref": "all" })]
+        } else {
+            since.chats.iter().map(by_name).collect()
         };
         for mut frame in asked {
             frame.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
@@ -116,6 +151,22 @@ impl Line {
         }
         socket.flush().await.map_err(|_| None)?;
         Ok(Self::Socket(Box::new(socket)))
+    }
+
+    /// A connection whose receive buffer is small, so that who does not read it soon holds up the other side: to one chat.
+    pub async fn narrow(person: &Person, protocol: Protocol, chat: Uuid) -> Self {
+        let address = person.url().strip_prefix("http://").expect("http").parse().expect("an address");
+        let connection = TcpSocket::new_v4().expect("a socket");
+        connection.set_recv_buffer_size(NARROW).expect("a size");
+        let connection = connection.connect(address).await.expect("it listens");
+        if !protocol.is_socket() {
+            return Self::Stream(Box::new(Events::over(connection, person, &format!("/chats/{chat}/stream")).await));
+        }
+        let connection = MaybeTlsStream::Plain(connection);
+        let (mut socket, _) = client_async(request_of(person), connection).await.expect("it answers");
+        let frame = json!({ "type": "subscribe", "chatId": chat, "ref": chat });
+        socket.send(Message::text(frame.to_string())).await.expect("sent");
+        Self::Socket(Box::new(socket))
     }
 
     /// Asks whether the other side is there, where a client can ask.

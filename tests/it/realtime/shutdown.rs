@@ -35,7 +35,7 @@ async fn a_server_that_stops_tells_its_sockets_so_and_answers_what_is_under_way(
     elsewhere.subscribe(chat).await;
     let mut lines = Vec::new();
     for protocol in PROTOCOLS.repeat(5) {
-        let since = Since { chats: vec![(chat, None)], position: None };
+        let since = Since::now(&[chat]);
         lines.push((protocol, Line::open(&bob.at(&stopping.url()), protocol, &since).await.expect("he may")));
     }
 
@@ -98,7 +98,7 @@ async fn processes_that_are_replaced_one_by_one_lose_nothing_and_answer_everybod
             tokio::spawn(talks(if number % 2 == 0 { &alice } else { &bob }.clone(), chat, urls, PACE, stop.clone()))
         })
         .collect();
-    for _ in 0..longer() {
+    for _ in 0..2 * longer() {
         for which in 0..PROCESSES {
             let (code, log) = fleet.process(which).hold().await.replace(Signal::SIGTERM).await;
             assert_eq!(code, Some(0), "{log}");

@@ -112,7 +112,7 @@ async fn reads(mut line: Line, chat: Uuid, heard: watch::Sender<usize>, mut done
             Ok(Heard::End(code)) => {
                 let how = code.map_or_else(|| "ends".to_owned(), |code| format!("closed {code}"));
                 let before = told.lost.take().map(|(lost, count)| (format!("{lost}, {how}"), count));
-                told.lost = before.or_else(|| Some((how, told.frames.len())));
+                told.lost = before.or(Some((how, told.frames.len())));
                 return told;
             }
             Err(_) => {
@@ -132,7 +132,7 @@ async fn reads(mut line: Line, chat: Uuid, heard: watch::Sender<usize>, mut done
 /// With which code who comes back by name is refused.
 async fn comes_back(loser: &Person, chat: Uuid, protocol: Protocol) -> String {
     let protocol = if protocol.is_socket() { Protocol::SocketOne } else { Protocol::StreamOne };
-    let since = Since { chats: vec![(chat, None)], position: None };
+    let since = Since::now(&[chat]);
     let mut line = match Line::open(loser, protocol, &since).await {
         Ok(line) => line,
         Err(refusal) => return refusal.map_or_else(|| "no answer".to_owned(), |(_, code)| code),
@@ -198,7 +198,7 @@ async fn is_lost(server: Arc<TestServer>, way: Way, code: &'static str) -> BTree
     let mut readers = Vec::new();
     let mut counts = Vec::new();
     for protocol in PROTOCOLS {
-        let since = Since { chats: vec![(chat, None)], position: None };
+        let since = Since::now(&[chat]);
         let line =
             Line::open(&loser, protocol, &since).await.unwrap_or_else(|refusal| panic!("{way:?}, {protocol:?}: {refusal:?}"));
         let heard = watch::Sender::new(0);
@@ -273,7 +273,8 @@ async fn who_loses_a_chat_hears_that_and_nothing_that_is_written_after() {
     }
     println!("{:<24}{}  who comes back", "", PROTOCOLS.map(|protocol| format!("{:<22}", format!("{protocol:?}"))).concat());
     for (way, (told, code)) in &table {
-        println!("{:<24}{}  {code}", format!("{way:?}"), told.values().map(|how| format!("{how:<22}")).collect::<String>());
+        let cells: Vec<String> = told.values().map(|how| format!("{how:<22}")).collect();
+        println!("{:<24}{}  {code}", format!("{way:?}"), cells.concat());
     }
     assert!(broken.is_empty(), "{} ways are not silent:\n{}", broken.len(), broken.join("\n"));
 }
@@ -299,7 +300,7 @@ async fn who_is_a_moderator_no_longer_is_told_to_begin_anew_and_hears_no_deleted
     let ((say_done, done), (halt, stop)) = (watch::channel(false), watch::channel(false));
     let (mut readers, mut counts) = (Vec::new(), Vec::new());
     for protocol in PROTOCOLS {
-        let since = Since { chats: vec![(chat, None)], position: None };
+        let since = Since::now(&[chat]);
         let line = Line::open(&bob, protocol, &since).await.expect("he may");
         let heard = watch::Sender::new(0);
         counts.push(heard.subscribe());

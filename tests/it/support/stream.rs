@@ -3,11 +3,16 @@
 use std::future::ready;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use reqwest::{Method, Response};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::Person;
+
+/// Bytes that are read at once.
+const AT_ONCE: usize = 16 << 10;
 
 /// What a stream says.
 #[derive(Debug)]
@@ -40,6 +45,24 @@ impl Events {
             .bytes_stream()
             .take_while(|bytes| ready(bytes.is_ok()))
             .filter_map(|bytes| ready(bytes.ok().map(|bytes| bytes.to_vec())));
+        Self { bytes: bytes.boxed(), unread: Vec::new() }
+    }
+
+    /// One over a connection of one's own, whose bytes nobody reads ahead: HTTP/1.0, so that the answer is nothing but the stream.
+    pub async fn over(mut connection: TcpStream, person: &Person, path: &str) -> Self {
+        let request = format!("GET {path} HTTP/1.0\r\nhost: tabletalk\r\nauthorization: Bearer {}\r\n\r\n", person.token());
+        connection.write_all(request.as_bytes()).await.expect("sent");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(connection.read_u8().await.expect("an answer"));
+        }
+        assert!(head.starts_with(b"HTTP/1.0 200"), "{}", String::from_utf8_lossy(&head));
+        let bytes = stream::unfold(connection, |mut connection| async {
+            let mut bytes = vec![0; AT_ONCE];
+            let read = connection.read(&mut bytes).await.ok().filter(|read| *read > 0)?;
+            bytes.truncate(read);
+            Some((bytes, connection))
+        });
         Self { bytes: bytes.boxed(), unread: Vec::new() }
     }
 
