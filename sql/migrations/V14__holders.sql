@@ -20,6 +20,7 @@ from (values
   ('changes', 'changes.1'),
   ('search', 'search.1'),
   ('upkeep', 'retention.4'),
+  ('set_typing', 'messages.2'),
   ('expect_edits', 'edits.1'),
   ('expect_free_id', 'messages.13')
 ) d (door, rule);

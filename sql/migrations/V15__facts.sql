@@ -167,14 +167,14 @@ begin
     when _rule in ('service_writes', 'staff_reads', 'rules_are_read_by_everyone', 'settings_are_read_by_everyone',
                    'chats_event_ones_are_made_by_the_host', 'messages_are_imported_by_the_host', 'users_are_erased_by_themselves',
                    'chats_are_founded_as_oneself', 'changes_are_told_to_readers',
-                   'live_is_told_by_the_relay')
+                   'live_is_told_by_the_relay', 'presence_is_kept_by_the_relay')
       then format('%s asks as %s', i, chat.claims() ->> 'role')
 
     -- chats, and who is in them
     when _rule = 'chats_exist' then the_chat
     when _rule in ('chats_are_read_by_participants', 'messages_are_read_by_readers', 'messages_are_sent_by_participants',
                    'reactions_are_seen_by_readers', 'reactions_are_made_by_participants', 'reads_are_seen_by_participants',
-                   'participants_are_seen_by_readers', 'participants_join_public_rooms', 'tombstones_are_seen_by_readers',
+                   'participants_are_seen_by_readers', 'presence_is_seen_by_participants', 'participants_join_public_rooms', 'tombstones_are_seen_by_readers',
                    'chats_are_changed_by_moderators', 'chats_are_deleted_by_owners', 'participants_are_added_by_moderators',
                    'messages_are_pinned_by_moderators')
       then my_part || ', and ' || the_chat

@@ -5,6 +5,7 @@
 --
 -- What is tried is what the API does. That is the statement on the table itself, but for
 --
+--   select presence       chat.presence_of, for which the row is chat/user
 --   insert messages       sent once per id; with a created_at: chat.import_messages
 --   delete messages       chat.delete_message
 --   insert chats          by type: chat.create_group, chat.create_room, chat.open_direct, chat.put_event_chat
@@ -133,7 +134,7 @@ begin
   judged_as := case when _table = 'participants' and _command = 'delete' then 'update' else _command end;
 
   -- the key
-  if _table in ('chats', 'participants', 'read_markers') or _table = 'messages' and (_command = 'insert' or n = 2) then
+  if _table in ('chats', 'participants', 'read_markers', 'presence') or _table = 'messages' and (_command = 'insert' or n = 2) then
     if n > 0 and not (_table = 'chats' and _command = 'insert') then
       of_chat := case when parts[1] ~ an_id then parts[1]::uuid else (select c.id from chat.chats c where c.uid = parts[1]) end;
     else
@@ -153,6 +154,9 @@ begin
                     coalesce(of_users[2], _me), of_users[1]) end;
     when 'chats' then
       its_key := format('t.id = %L', of_chat);
+    when 'presence' then
+      of_users := array[coalesce(chat_private.somebody(parts[2]), _me)];
+      its_key := format('t.user_id = %L', of_users[1]);
     when 'participants', 'read_markers' then
       of_users := array[coalesce(chat_private.somebody(parts[2]), (asked ->> 'user_id')::uuid, _me)];
       its_key := format('t.chat_id = %L and t.user_id = %L', of_chat, of_users[1]);
@@ -203,6 +207,9 @@ begin
 
   -- what is tried
   case
+    when _command = 'select' and _table = 'presence' then
+      tried := format('select 1 from chat.presence_of(%L, array[%L]::uuid[])', of_chat, of_users[1]);
+      expected := format('select chat.expect_companion(%L)', of_chat);
     when _command = 'select' then
       tried := format('select 1 from chat.%I t where %s', _table, its_key);
       expected := case
@@ -297,6 +304,7 @@ begin
         when 'friendships' then jsonb_build_object('requester_id', coalesce(of_users[2], _me), 'addressee_id', of_users[1])
         when 'blocks' then jsonb_build_object('blocker_id', coalesce(of_users[2], _me), 'blocked_id', of_users[1])
         when 'message_edits' then jsonb_build_object('chat_id', of_chat, 'message_id', of_message, 'text', 'x')
+        when 'presence' then jsonb_build_object('process_id', gen_random_uuid(), 'user_id', of_users[1], 'state', 'online')
         else coalesce(key_columns, '{}') end || asked;
       select c.names, c.columns, c.literals into w from chat_private.written(_table, asked) c;
       inserts := w.names;

@@ -61,6 +61,30 @@ begin
 end
 $$;
 
+create function chat_private.hint(_items text, _is_for_all boolean) returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+-- A hint that has no rev: `r<chat>.<user>` somebody has read further, `p<user>` somebody came or went, `t` or `u<chat>.<user>` somebody types
+-- or does no more. The same way as a chat's, but for what is for the server alone.
+declare
+  hints text := current_setting('chat.hints', true);
+begin
+  case current_setting('chat.hints_to', true)
+    when 'server' then
+      if coalesce(length(hints), 0) <= 7000 then
+        perform set_config('chat.hints', concat_ws(',', nullif(hints, ''), _items), true);
+      end if;
+    when 'nobody' then null;
+    else
+      if _is_for_all then
+        perform pg_notify('chat', _items);
+      end if;
+  end case;
+end
+$$;
+
 -- stamps -------------------------------------------------------------------------------------------------------
 
 create function chat_private.via() returns jsonb
@@ -360,6 +384,7 @@ create trigger _100_truncate before truncate on chat.tombstones for each stateme
 -- comments -----------------------------------------------------------------------------------------------------
 
 comment on function chat_private.next_rev(uuid, bigint) is 'Locks the chat and gives its next rev, above _above; records the hint that something changed.';
+comment on function chat_private.hint(text, boolean) is 'Records the hint that something changed which has no rev.';
 comment on function chat_private.via() is 'Who this session is, besides what its token says.';
 comment on function chat_private.stamp_message() is 'Gives rev, seq and times, and says where it came from; messages.10, messages.11, messages.20, revs.2, audit.2.';
 comment on function chat_private.stamp_participant() is 'Gives rev and times; participants.9, participants.11, users.9.';

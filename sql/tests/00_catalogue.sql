@@ -1,7 +1,7 @@
 -- The catalogue: laws that hold for every object, and the exact sets of policies, grants and functions.
 -- What is new breaks an exact set until it is listed here: that is what these lists are for.
 begin isolation level read committed;
-select plan(74);
+select plan(75);
 set local client_min_messages = warning;
 
 create view pg_temp.relations as
@@ -120,7 +120,7 @@ $$,
     'users insert update delete', 'users truncate', 'friendships insert update delete', 'friendships truncate',
     'blocks insert update delete', 'blocks truncate', 'settings insert update delete', 'settings truncate',
     'chats insert update delete', 'participants insert update delete', 'messages update delete', 'reactions insert update delete',
-    'audit_log has none', 'message_edits has none', 'read_markers has none', 'rules has none', 'tombstones has none'],
+    'audit_log has none', 'message_edits has none', 'presence has none', 'read_markers has none', 'rules has none', 'tombstones has none'],
   'audit.2: what is written leaves a line; a new table says whether it does');
 
 select is_empty($$
@@ -275,6 +275,17 @@ $$,
     'stable chat_private.live(uuid[],bigint[],uuid[],uuid[],text[],bigint)',
     'stable chat.arrivals(pg_snapshot)',
     'stable chat_private.arrivals(pg_snapshot)',
+    'stable chat.expect_companion(uuid)',
+    'stable chat_private.expect_companion(uuid)',
+    'stable chat.presence_of(uuid,uuid[])',
+    'stable chat_private.presence_of(uuid,uuid[])',
+    'stable chat.presence_told(uuid[])',
+    'stable chat_private.presence_told(uuid[])',
+    'stable chat.present()',
+    'stable chat_private.present()',
+    'stable chat.sealing_key()',
+    'stable chat_private.sealing_key()',
+    'stable chat_private.statuses(uuid[])',
     'stable chat.live_epoch()',
     'stable chat_private.live_epoch()',
     'stable chat.names(uuid[],uuid[])',
@@ -492,6 +503,9 @@ $$,
     'participants.9 participants_keep_their_identity 409',
     'participants.10 participants_end_their_group 403',
     'participants.11 participants_read_from_where_they_joined 403',
+    'presence.1 presence_is_seen_by_participants 403',
+    'presence.2 presence_state_is_known 422',
+    'presence.3 presence_is_kept_by_the_relay 403',
     'reads.1 reads_are_seen_by_participants 403',
     'reads.2 reads_are_marked_for_oneself 403',
     'reads.3 reads_never_go_back 422',
@@ -626,6 +640,16 @@ $$,
 select set_eq($$
   select p.policyname || ' for ' || lower(p.cmd) || ' to ' || array_to_string(array(select r from unnest(p.roles) r order by r), ', ')
   from pg_catalog.pg_policies p
+  where p.schemaname = 'chat' and p.tablename = 'presence'
+$$,
+  array[
+    'select_companion for select to authenticated',
+    'select_staff for select to chat_auditor, service_role'],
+  'the policies of presence');
+
+select set_eq($$
+  select p.policyname || ' for ' || lower(p.cmd) || ' to ' || array_to_string(array(select r from unnest(p.roles) r order by r), ', ')
+  from pg_catalog.pg_policies p
   where p.schemaname = 'chat' and p.tablename = 'reactions'
 $$,
   array[
@@ -691,7 +715,7 @@ $$,
   'the policies of users');
 
 select is_empty($$
-  select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat' and p.tablename <> all (array['audit_log', 'blocks', 'chats', 'friendships', 'message_edits', 'messages', 'participants', 'reactions', 'read_markers', 'rules', 'settings', 'tombstones', 'users'])
+  select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat' and p.tablename <> all (array['audit_log', 'blocks', 'chats', 'friendships', 'message_edits', 'messages', 'participants', 'presence', 'reactions', 'read_markers', 'rules', 'settings', 'tombstones', 'users'])
   union all
   select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat_private'
 $$, 'and no other table has any');
@@ -730,6 +754,10 @@ select set_eq($$
   select f.signature from pg_temp.functions f, pg_catalog.aclexplode(f.proacl) a where a.grantee = 'anon'::pg_catalog.regrole
 $$,
   array[
+    'chat.expect_companion(uuid)',
+    'chat_private.expect_companion(uuid)',
+    'chat.presence_of(uuid,uuid[])',
+    'chat_private.presence_of(uuid,uuid[])',
     'chat.search(text,uuid,uuid,timestampwithtimezone,timestampwithtimezone,timestampwithtimezone,uuid,boolean,integer)',
     'chat_private.highlights(text,text)',
     'chat_private.search(text,uuid,uuid,timestampwithtimezone,timestampwithtimezone,timestampwithtimezone,uuid,boolean,integer)',
@@ -772,6 +800,7 @@ $$,
     'chat.settings select',
     'chat.tombstones select',
     'chat.users select',
+    'chat_private.living_processes select',
     'chat_private.my_blocks select',
     'chat_private.my_companions select',
     'chat_private.my_friends select',
@@ -798,16 +827,23 @@ $$,
     'messages update (text, mentions, pinned_at)',
     'participants insert (chat_id, user_id, role)',
     'participants update (role, left_at)',
+    'presence select (user_id, state, since)',
     'reactions insert (chat_id, message_id, emoji)',
     'read_markers insert (chat_id, seq)',
     'read_markers update (seq)',
     'users update (username, display_name, avatar_url)'],
-  'the columns that authenticated may write, and of messages those they may read');
+  'the columns that authenticated may write, and of messages and presence those they may read');
 
 select set_eq($$
   select f.signature from pg_temp.functions f, pg_catalog.aclexplode(f.proacl) a where a.grantee = 'authenticated'::pg_catalog.regrole
 $$,
   array[
+    'chat.expect_companion(uuid)',
+    'chat_private.expect_companion(uuid)',
+    'chat.presence_of(uuid,uuid[])',
+    'chat_private.presence_of(uuid,uuid[])',
+    'chat.set_typing(uuid,boolean)',
+    'chat_private.set_typing(uuid,boolean)',
     'chat.search(text,uuid,uuid,timestampwithtimezone,timestampwithtimezone,timestampwithtimezone,uuid,boolean,integer)',
     'chat_private.highlights(text,text)',
     'chat_private.search(text,uuid,uuid,timestampwithtimezone,timestampwithtimezone,timestampwithtimezone,uuid,boolean,integer)',
@@ -869,6 +905,7 @@ $$,
     'chat.message_edits select',
     'chat.messages delete, select',
     'chat.participants select',
+    'chat.presence select',
     'chat.reactions delete, select',
     'chat.read_markers select',
     'chat.rules select',
@@ -900,6 +937,10 @@ select set_eq($$
   select f.signature from pg_temp.functions f, pg_catalog.aclexplode(f.proacl) a where a.grantee = 'service_role'::pg_catalog.regrole
 $$,
   array[
+    'chat.expect_companion(uuid)',
+    'chat_private.expect_companion(uuid)',
+    'chat.presence_of(uuid,uuid[])',
+    'chat_private.presence_of(uuid,uuid[])',
     'chat.search(text,uuid,uuid,timestampwithtimezone,timestampwithtimezone,timestampwithtimezone,uuid,boolean,integer)',
     'chat_private.highlights(text,text)',
     'chat_private.search(text,uuid,uuid,timestampwithtimezone,timestampwithtimezone,timestampwithtimezone,uuid,boolean,integer)',
@@ -962,6 +1003,7 @@ $$,
     'chat.message_edits select',
     'chat.messages select',
     'chat.participants select',
+    'chat.presence select',
     'chat.reactions select',
     'chat.read_markers select',
     'chat.rules select',
@@ -1016,6 +1058,14 @@ select set_eq($$
   select f.signature from pg_temp.functions f, pg_catalog.aclexplode(f.proacl) a where a.grantee = 'chat_relay'::pg_catalog.regrole
 $$,
   array[
+    'chat.keep_presence(uuid,uuid[],text[],boolean)',
+    'chat_private.keep_presence(uuid,uuid[],text[],boolean)',
+    'chat.presence_told(uuid[])',
+    'chat_private.presence_told(uuid[])',
+    'chat.present()',
+    'chat_private.present()',
+    'chat.sealing_key()',
+    'chat_private.sealing_key()',
     'chat.arrivals(pg_snapshot)',
     'chat.claims()',
     'chat.is_admin()',

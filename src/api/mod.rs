@@ -11,6 +11,7 @@
 //! | [`blocks`] | blocks: list, block, unblock |
 //! | [`chats`] | mine, one, make, change, join, leave or delete |
 //! | [`participants`] | who is in a chat: list, add or change role, remove; how far one has read |
+//! | [`presence`] | who of a chat is here; that one types |
 //! | [`events`] | an event's chats, for the host application |
 //! | [`messages`] | list, send, get, edit, delete |
 //! | [`edits`] | a message's earlier texts |
@@ -37,6 +38,7 @@ pub mod latest;
 pub mod messages;
 pub mod participants;
 pub mod pins;
+pub mod presence;
 pub mod reactions;
 pub mod search;
 pub mod shapes;
@@ -57,7 +59,7 @@ pub enum Tag {
     Friends,
     /// Chats of all types: direct, groups, rooms, events.
     Chats,
-    /// Who is in a chat, and how far they have read.
+    /// Who is in a chat, whether they are here, and how far they have read.
     Participants,
     /// What is said.
     Messages,
@@ -70,7 +72,7 @@ pub type Apis = (
     (users::UsersApi, export::ExportApi),
     (friends::FriendsApi, blocks::BlocksApi),
     (chats::ChatsApi, events::EventsApi),
-    participants::ParticipantsApi,
+    (participants::ParticipantsApi, presence::PresenceApi),
     (messages::MessagesApi, edits::EditsApi, latest::LatestApi, reactions::ReactionsApi, pins::PinsApi),
     changes::ChangesApi,
     (search::SearchApi, import::ImportApi),
@@ -82,7 +84,7 @@ pub fn all(db: &Db, waiting: &waiting::WaitingRoom) -> Apis {
         (users::UsersApi { db: db.clone() }, export::ExportApi { db: db.clone() }),
         (friends::FriendsApi { db: db.clone() }, blocks::BlocksApi { db: db.clone() }),
         (chats::ChatsApi { db: db.clone() }, events::EventsApi { db: db.clone() }),
-        participants::ParticipantsApi { db: db.clone() },
+        (participants::ParticipantsApi { db: db.clone() }, presence::PresenceApi { db: db.clone() }),
         (
             messages::MessagesApi { db: db.clone() },
             edits::EditsApi { db: db.clone() },

@@ -23,8 +23,8 @@ from pg_namespace n
 where n.nspname in ('chat', 'chat_private')
 order by n.nspname collate \"C\"";
 
-/// (table, kind, comment, RLS, forced, options, the body's digest where it is a view, schema, what it is partitioned by). The partitions
-/// themselves come and go with the months.
+/// (table, kind, comment, RLS, forced, options, the body's digest where it is a view, schema, what it is partitioned by, unlogged). The
+/// partitions themselves come and go with the months.
 const RELATIONS: &str = "
 select
   c.oid::regclass::text,
@@ -36,7 +36,8 @@ select
   -- without the names of its tables: the majors differ in when they print them
   case when c.relkind = 'v' then left(md5(regexp_replace(pg_get_viewdef(c.oid, true), '\\m[a-z_]+\\.', '', 'g')), 12) end,
   n.nspname::text,
-  pg_get_partkeydef(c.oid)
+  pg_get_partkeydef(c.oid),
+  c.relpersistence = 'u'
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 where n.nspname in ('chat', 'chat_private') and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition

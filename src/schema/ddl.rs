@@ -46,7 +46,8 @@ pub fn page(catalogue: &Catalogue) -> String {
 fn table(text: &mut String, catalogue: &Catalogue, row: &Row) {
     let name: &str = row.get(0);
     heading(text, name, row.get(2));
-    line(text, &format!("create table {name} ("));
+    let unlogged = if row.get(9) { "unlogged " } else { "" };
+    line(text, &format!("create {unlogged}table {name} ("));
     let columns = of(&catalogue.columns, name).map(|row| {
         let default: Option<&str> = row.get(4);
         let mut column = format!("{} {}", row.get::<_, &str>(1), row.get::<_, &str>(2));

@@ -145,6 +145,19 @@ pub const EXPECTED: &[Row] = &[
         ("anon stranger service", "403"),
         ("member moderator owner", "200 | read_markers +me"),
     ]),
+    ("listPresence", &[
+        ("nobody expired", "401"),
+        ("anon stranger", "403"),
+        ("member", "200 [erin me moderator owner]"),
+        ("moderator", "200 [erin me member owner]"),
+        ("owner", "200 [erin me member moderator]"),
+        ("service", "200 [erin member moderator owner]"),
+    ]),
+    ("setTyping", &[
+        ("nobody expired", "401"),
+        ("anon stranger service", "403"),
+        ("member moderator owner", "204"),
+    ]),
     ("listMessages", &[
         ("nobody expired", "401"),
         ("anon stranger", "403"),

@@ -7,8 +7,8 @@ use super::{Question, Why};
 use crate::guards::place::Room;
 use crate::support::Answer;
 
-/// What is no question about a row: lists that are empty for who may see nothing, and what somebody takes along.
-const UNASKED: [&str; 4] = ["exportMe", "listChats", "listLatestMessages", "syncChats"];
+/// What is no question about a row: lists that are empty for who may see nothing, what somebody takes along, and what is stored nowhere.
+const UNASKED: [&str; 5] = ["exportMe", "listChats", "listLatestMessages", "setTyping", "syncChats"];
 
 /// An operation as a question; the host has no profile to ask about.
 fn question(operation: &str, caller: &str, room: &Room) -> Option<Question> {
@@ -47,6 +47,7 @@ fn question(operation: &str, caller: &str, room: &Room) -> Option<Question> {
             Some(Question { id: None, ..Question::new(&who, command, "chats", "").with(values) })
         }
         "listParticipants" => about("select", "participants", &format!("{id}/{erin}")),
+        "listPresence" => about("select", "presence", &format!("{id}/{erin}")),
         "setParticipant" => about("insert", "participants", &format!("{id}/{outsider}")),
         "removeParticipant" => about("delete", "participants", &format!("{id}/{erin}")),
         "markRead" => written(about("insert", "read_markers", &id), json!({ "seq": 1_000_000 })),
