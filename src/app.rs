@@ -172,8 +172,14 @@ impl Serving {
         figures.live_from(move || counted.size());
         let open = TaskTracker::new();
         let doors = Doors {
-            native: Native { hub: live.hub.clone(), api: api.clone(), authenticator: authenticator.clone(), stop: stop.clone() },
-            streams: Streams { hub: live.hub.clone(), api: api.clone(), stop: stop.clone() },
+            native: Native {
+                hub: live.hub.clone(),
+                registry: live.registry.clone(),
+                api: api.clone(),
+                authenticator: authenticator.clone(),
+                stop: stop.clone(),
+            },
+            streams: Streams { hub: live.hub.clone(), registry: live.registry.clone(), api: api.clone(), stop: stop.clone() },
             open: open.clone(),
         };
         let origins = Origins::new(&url, &settings.process.origins);

@@ -25,7 +25,7 @@ use crate::auth::Identity;
 use crate::dsn::Dsn;
 
 use envelope::{Access, Envelope, silent};
-pub use hints::Hints;
+pub use hints::{Hint, Hints};
 use queue::{Queues, Turn};
 use statement::Statements;
 
@@ -200,6 +200,22 @@ impl Db {
         self.run(Envelope { role: API, claims: Arc::from("{}"), request, access, sql, params: Vec::new() }, None).await
     }
 
+    /// The same pool, whose hints go where another's go.
+    #[must_use]
+    pub fn hinting_with(mut self, other: &Self) -> Self {
+        self.hints = other.hints.clone();
+        self
+    }
+
+    /// Runs a statement of the relay's that writes: who is here.
+    ///
+    /// # Errors
+    /// [`DbError`]; nothing was changed then, unless the connection was lost while it committed.
+    pub async fn write_as_relay(&self, sql: &'static str, params: Vec<Param>) -> Result<Vec<Row>, DbError> {
+        let (request, access) = (String::new(), Access::Write { lock: None });
+        self.run(Envelope { role: RELAY, claims: Arc::from("{}"), request, access, sql, params }, None).await
+    }
+
     /// Runs a statement of the relay's, which reads for everybody who listens.
     ///
     /// # Errors
@@ -209,7 +225,7 @@ impl Db {
         self.run(Envelope { role: RELAY, claims: Arc::from("{}"), request, access: Access::Read, sql, params }, None).await
     }
 
-    /// The chats in which statements of this process changed something.
+    /// What statements of this process changed.
     pub fn hints(&self) -> &Hints {
         &self.hints
     }

@@ -11,31 +11,44 @@
 //! * Handlers know nothing of this: they meet it in Postgres.
 
 pub mod announcer;
+pub mod asides;
 pub mod batch;
 pub mod hub;
 pub mod loopback;
 pub mod native;
+pub mod presence;
 pub mod relay;
+pub mod sealed;
 pub mod session;
 pub mod sse;
 pub mod trial;
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::asides::Asides;
 use self::hub::Hub;
+use self::presence::Registry;
 use self::relay::{Life, Probe};
+use self::sealed::Seal;
 use crate::db::Db;
 use crate::dsn::Dsn;
+use crate::params;
 
-/// Connections that the relay reads with: its own, so that a crowd of requests does not keep it waiting; one statement at a time.
-const READING: usize = 1;
+/// Connections that the relay has: its own, so that a crowd of requests does not keep it waiting. One for what is in the chats' logs, one for
+/// what is told beside them.
+const READING: usize = 2;
+
+const SEALING_KEY: &str = "select chat.sealing_key() as key";
 
 /// The live part of a server: what runs behind its sockets.
 pub struct Live {
     pub hub: Arc<Hub>,
+    /// Who is connected to this process.
+    pub registry: Registry,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -53,16 +66,23 @@ impl Live {
         drop((client, connection));
         let hub = Arc::new(Hub::default());
         let probe = Probe::default();
-        let reader = Db::new(&named(through, "tabletalk relay"), READING)?;
+        let reader = Db::new(&named(through, "tabletalk relay"), READING)?.hinting_with(db);
         let (listening, announcing) = (named(route, "tabletalk listener"), named(route, "tabletalk announcer"));
         let life = Life::now(&reader).await?;
         hub.database_stands_at(&life);
+        let key = reader.read_as_relay(SEALING_KEY, params![]).await?;
+        let seal = key.first().and_then(|row| Seal::new(probe.process(), row.get("key"))).context("the database has no key")?;
+        let asides = Arc::new(Asides::new(Arc::clone(&hub), seal));
+        let registry = Registry::default();
+        let both = (Arc::clone(&hub), Arc::clone(&asides));
         let tasks = vec![
-            tokio::spawn(relay::listen(listening, Arc::clone(&hub), probe.clone(), stop.clone())),
-            tokio::spawn(announcer::announce(announcing, db.hints().clone(), Arc::clone(&hub), probe.clone(), stop.clone())),
+            tokio::spawn(relay::listen(listening, both.clone(), probe.clone(), stop.clone())),
+            tokio::spawn(announcer::announce(announcing, db.hints().clone(), both, probe.clone(), stop.clone())),
+            tokio::spawn(asides::tell(reader.clone(), asides, stop.clone())),
+            tokio::spawn(presence::keep(reader.clone(), probe.process(), registry.clone(), stop.clone())),
             tokio::spawn(relay::read(reader, Arc::clone(&hub), life, stop.clone())),
         ];
-        let live = Self { hub, tasks };
+        let live = Self { hub, registry, tasks };
         if let Err(deaf) = probe.first().await {
             live.stop().await;
             return Err(deaf);

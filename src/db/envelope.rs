@@ -12,7 +12,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::statement::Statements;
-use super::{ANSWER_WAIT, DbError, Hints, Param};
+use super::{ANSWER_WAIT, DbError, Hint, Hints, Param};
 use crate::auth::Identity;
 
 /// How long a statement waits for a chat's lock, in Postgres' notation.
@@ -121,7 +121,7 @@ impl Envelope {
         match changed.as_deref() {
             Ok([row]) => hints.read(row.get::<_, Option<&str>>(0).unwrap_or_default()),
             Ok(_) => {}
-            Err(_) => hints.add(lock.filter(|_| committed.is_err())),
+            Err(_) => hints.add(lock.filter(|_| committed.is_err()).map(Hint::Chat)),
         }
         // COMMIT of a failed transaction is no error to Postgres, so every answer counts, the earliest first.
         begun.map_err(|error| Failure::OfEnvelope(error.into()))?;

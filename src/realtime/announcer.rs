@@ -1,4 +1,4 @@
-//! The announcer: tells every process of this database in which chats something was committed.
+//! The announcer: tells every process of this database where something was committed.
 //!
 //! One NOTIFY is under way at a time; what gathers meanwhile goes with the next. A transaction that notified by itself would hold one lock
 //! for the whole cluster over its fsync, which makes commits go one at a time. What is told is a hint: who hears it looks for itself.
@@ -20,13 +20,17 @@ use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::asides::Asides;
 use super::hub::Hub;
 use super::relay::{CHANNEL, Probe};
-use crate::db::Hints;
+use super::sealed::{Kind, Whisper};
+use crate::db::{Hint, Hints};
 use crate::dsn::Dsn;
 
 /// The longest payload of a NOTIFY is 8,000 bytes, less one (Postgres' NOTIFY_PAYLOAD_MAX_LENGTH).
 const PAYLOAD_MAX: usize = 7_900;
+/// The longest hint, with its comma: a letter, two ids, a dot.
+const HINT_MAX: usize = 1 + 32 + 1 + 32 + 1;
 /// How often the relay's hearing is tried.
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// How long until a lost connection is made anew, at first; it doubles up to [`PAUSE_MAX`].
@@ -40,37 +44,43 @@ const NOTIFY: &str = "select pg_catalog.pg_notify($1, $2)";
 /// What was gathered and not sent yet.
 #[derive(Default)]
 struct Untold {
-    chats: Mutex<BTreeSet<Uuid>>,
+    hints: Mutex<BTreeSet<Hint>>,
     more: Notify,
 }
 
 /// Announces what `hints` gathers until it is told to stop: to this process at once, to the others by NOTIFY.
-pub async fn announce(dsn: Dsn, hints: Hints, hub: Arc<Hub>, probe: Probe, stop: CancellationToken) {
+pub async fn announce(dsn: Dsn, hints: Hints, (hub, asides): (Arc<Hub>, Arc<Asides>), probe: Probe, stop: CancellationToken) {
     let untold = Untold::default();
     tokio::select! {
         () = stop.cancelled() => {}
         // this process' own listeners wait for no NOTIFY
-        () = gather(&hints, &hub, &untold) => {}
-        () = tell_again(&dsn, &probe, &untold) => {}
+        () = gather(&hints, &hub, &asides, &untold) => {}
+        () = tell_again(&dsn, &asides, &probe, &untold) => {}
     }
 }
 
-async fn gather(hints: &Hints, hub: &Hub, untold: &Untold) {
+async fn gather(hints: &Hints, hub: &Hub, asides: &Asides, untold: &Untold) {
     loop {
-        let chats = hints.take().await;
-        hub.hint(chats.iter().copied());
-        untold.chats().extend(chats);
+        let hints = hints.take().await;
+        hub.hint(hints.iter().filter_map(|hint| match hint {
+            Hint::Chat(chat) => Some(*chat),
+            _ => None,
+        }));
+        for hint in &hints {
+            asides.hint(*hint, true);
+        }
+        untold.hints().extend(hints);
         untold.more.notify_one();
     }
 }
 
-async fn tell_again(dsn: &Dsn, probe: &Probe, untold: &Untold) {
+async fn tell_again(dsn: &Dsn, asides: &Asides, probe: &Probe, untold: &Untold) {
     let mut pause = PAUSE;
     loop {
         match dsn.connect().await {
             Ok((client, _connection)) => {
                 pause = PAUSE;
-                let Err(error) = tell(&client, probe, untold).await;
+                let Err(error) = tell(&client, asides, probe, untold).await;
                 tracing::warn!(%error, "the announcer lost its connection");
             }
             Err(error) => tracing::debug!(%error, "the announcer has no connection"),
@@ -80,7 +90,9 @@ async fn tell_again(dsn: &Dsn, probe: &Probe, untold: &Untold) {
     }
 }
 
-async fn tell(client: &Client, probe: &Probe, untold: &Untold) -> anyhow::Result<Infallible> {
+async fn tell(client: &Client, asides: &Asides, probe: &Probe, untold: &Untold) -> anyhow::Result<Infallible> {
+    // who typed while there was no connection does no more
+    untold.hints().retain(|hint| !matches!(hint, Hint::Typing { .. }));
     let notify = client.prepare_typed(NOTIFY, &[Type::TEXT, Type::TEXT]).await?;
     let send = async |payload: String| timeout(ANSWER_WAIT, client.execute(&notify, &[&CHANNEL, &payload])).await;
     let mut next_probe = Instant::now();
@@ -90,39 +102,62 @@ async fn tell(client: &Client, probe: &Probe, untold: &Untold) -> anyhow::Result
             next_probe = Instant::now() + PROBE_EVERY;
             send(probe.next()).await??;
         }
-        let (text, told) = payload(probe.process(), &mut untold.chats());
+        let (mut text, told) = payload(probe.process(), &mut untold.hints());
         if told.is_empty() {
+            text = sealed(asides, &mut untold.hints());
+        }
+        if text.is_empty() {
             tokio::select! {
                 () = sleep_until(next_probe) => {}
                 () = untold.more.notified() => {}
             }
         } else if !matches!(send(text).await, Ok(Ok(_))) {
-            untold.chats().extend(told);
+            untold.hints().extend(told);
             bail!("a NOTIFY was not answered");
         }
     }
 }
 
 impl Untold {
-    fn chats(&self) -> MutexGuard<'_, BTreeSet<Uuid>> {
-        self.chats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hints(&self) -> MutexGuard<'_, BTreeSet<Hint>> {
+        self.hints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes as many chats as a payload holds: whose it is, and their ids.
-fn payload(process: Uuid, chats: &mut BTreeSet<Uuid>) -> (String, Vec<Uuid>) {
+/// Takes as many hints as a payload holds, and says whose they are; but for those that are to be sealed.
+fn payload(process: Uuid, hints: &mut BTreeSet<Hint>) -> (String, Vec<Hint>) {
     let mut text = format!("{}:", process.simple());
     let mut told = Vec::new();
-    while text.len() + 33 <= PAYLOAD_MAX
-        && let Some(chat) = chats.pop_first()
+    while text.len() + HINT_MAX <= PAYLOAD_MAX
+        && let Some(hint) = hints.first().copied().filter(|hint| !matches!(hint, Hint::Typing { .. }))
     {
+        hints.pop_first();
         if !told.is_empty() {
             text.push(',');
         }
-        let _ = write!(text, "{}", chat.simple());
-        told.push(chat);
+        let _ = write!(text, "{hint}");
+        told.push(hint);
     }
     (text, told)
+}
+
+/// Takes as many of the others as a payload holds, and seals them. Empty: there are none.
+fn sealed(asides: &Asides, hints: &mut BTreeSet<Hint>) -> String {
+    let whispers: Vec<Whisper> = hints
+        .iter()
+        .filter_map(|hint| match *hint {
+            Hint::Typing { chat, user, is_typing } => Some(Whisper { chat, user, kind: Kind::Typing { is_typing } }),
+            _ => None,
+        })
+        .collect();
+    if whispers.is_empty() {
+        return String::new();
+    }
+    let (text, count) = asides.seal(&whispers, PAYLOAD_MAX);
+    for Whisper { chat, user, kind: Kind::Typing { is_typing } } in whispers.into_iter().take(count) {
+        hints.remove(&Hint::Typing { chat, user, is_typing });
+    }
+    text
 }
 
 #[cfg(test)]
@@ -130,13 +165,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_holds_as_many_chats_as_postgres_takes() {
+    fn a_payload_holds_as_many_hints_as_postgres_takes() {
         let process = Uuid::new_v4();
-        let mut chats: BTreeSet<Uuid> = (0..1_000).map(|_| Uuid::new_v4()).collect();
-        let (text, told) = payload(process, &mut chats);
-        assert_eq!(told.len() + chats.len(), 1_000);
-        assert!(text.len() <= PAYLOAD_MAX && text.len() > PAYLOAD_MAX - 40, "{}", text.len());
-        let read: Vec<Uuid> = text.split_once(':').unwrap().1.split(',').map(|id| id.parse().unwrap()).collect();
+        let mut hints: BTreeSet<Hint> = (0..1_000).map(|_| Hint::Read { chat: Uuid::new_v4(), user: Uuid::new_v4() }).collect();
+        let (text, told) = payload(process, &mut hints);
+        assert_eq!(told.len() + hints.len(), 1_000);
+        assert!(text.len() <= PAYLOAD_MAX && text.len() > PAYLOAD_MAX - 2 * HINT_MAX, "{}", text.len());
+        let read: Vec<Hint> = text.split_once(':').unwrap().1.split(',').map(|hint| hint.parse().unwrap()).collect();
         assert_eq!(read, told);
+    }
+
+    #[test]
+    fn what_is_to_be_sealed_is_never_told_as_it_is() {
+        let (chat, user) = (Uuid::new_v4(), Uuid::new_v4());
+        let typing = Hint::Typing { chat, user, is_typing: true };
+        let mut hints = BTreeSet::from([typing, Hint::Presence(user), Hint::Chat(chat)]);
+        let (text, told) = payload(user, &mut hints);
+        assert_eq!((told.len(), hints), (2, BTreeSet::from([typing])), "{text}");
     }
 }

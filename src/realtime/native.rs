@@ -20,6 +20,7 @@ use uuid::Uuid;
 use self::frames::{Asked, ClientFrame, frame};
 use super::hub::Hub;
 use super::loopback::{Loopback, Unanswered};
+use super::presence::{Here, Registry};
 use super::session::{Ended, SEND_WAIT, Session, Since, Sink, Told};
 use crate::auth::{Authenticator, Identity};
 
@@ -60,6 +61,7 @@ mod close {
 #[derive(Clone)]
 pub struct Native {
     pub hub: Arc<Hub>,
+    pub registry: Registry,
     pub api: Loopback,
     pub authenticator: Authenticator,
     pub stop: CancellationToken,
@@ -86,6 +88,7 @@ struct Terms {
     identity: Identity,
     /// Where they talk when they name no chat.
     lobby: Option<Uuid>,
+    here: Option<Here>,
     warn_at: Option<Instant>,
     ends_at: Instant,
     heard_at: Instant,
@@ -95,11 +98,12 @@ struct Terms {
 }
 
 impl Terms {
-    fn new(identity: Identity) -> Self {
+    fn new(identity: Identity, here: Option<Here>) -> Self {
         let now = Instant::now();
         let mut terms = Self {
             identity,
             lobby: None,
+            here,
             warn_at: None,
             ends_at: now,
             heard_at: now,
@@ -135,7 +139,8 @@ impl Native {
     pub async fn serve(self, socket: WebSocketStream, identity: Identity, token: String) {
         let mut out = Socket { socket };
         let mut session = Session::new(&self.hub, self.api.clone(), &identity, token);
-        let mut terms = Terms::new(identity);
+        let here = self.registry.enter(&identity);
+        let mut terms = Terms::new(identity, here);
         let Closing(code, reason) = match self.greet(&mut session, &mut terms, &mut out).await {
             Ok(()) => self.talk(&mut session, &mut terms, &mut out).await,
             Err(ended) => ended.into(),
@@ -289,6 +294,13 @@ impl Native {
                 (chat, Method::PATCH, format!("/chats/{chat}/messages/{message}"), Some(change))
             }
             Asked::Delete { chat, message } => (chat, Method::DELETE, format!("/chats/{chat}/messages/{message}"), None),
+            Asked::Presence { state } => {
+                if let Some(here) = &terms.here {
+                    here.set(state);
+                }
+                return Ok(Some(ack(None, json!({}))));
+            }
+            Asked::Typing { chat, typing } => (chat, Method::POST, format!("/chats/{chat}/typing"), Some(typing)),
             Asked::Read { chat, seq } => (chat, Method::PUT, format!("/chats/{chat}/read"), Some(json!({ "seq": seq }))),
         };
         Ok(Some(match session.ask(method, &path, body.as_ref()).await {

@@ -19,12 +19,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::announcer::PROBE_EVERY;
+use super::asides::Asides;
 use super::batch::{Audience, Batch, Event, Standing};
 use super::hub::{Hub, Reading, Who, Work};
+use super::sealed;
 use super::trial::Fault;
 use crate::api::shapes::change::{Change, changes};
 use crate::auth::Role;
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, Hint};
 use crate::dsn::Dsn;
 use crate::params;
 
@@ -111,11 +113,11 @@ impl Probe {
 }
 
 /// Hears hints until it is told to stop.
-pub async fn listen(dsn: Dsn, hub: Arc<Hub>, probe: Probe, stop: CancellationToken) {
+pub async fn listen(dsn: Dsn, (hub, asides): (Arc<Hub>, Arc<Asides>), probe: Probe, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let ended = tokio::select! {
             () = stop.cancelled() => return,
-            ended = hear(&dsn, &hub, &probe) => ended,
+            ended = hear(&dsn, &hub, &asides, &probe) => ended,
         };
         if let Err(error) = ended {
             tracing::warn!(%error, "the relay does not hear the database");
@@ -124,7 +126,7 @@ pub async fn listen(dsn: Dsn, hub: Arc<Hub>, probe: Probe, stop: CancellationTok
     }
 }
 
-async fn hear(dsn: &Dsn, hub: &Hub, probe: &Probe) -> anyhow::Result<()> {
+async fn hear(dsn: &Dsn, hub: &Hub, asides: &Asides, probe: &Probe) -> anyhow::Result<()> {
     let (client, mut notices) = dsn.connect_listening().await?;
     client.batch_execute(&format!("listen {CHANNEL}")).await?;
     if !hub.trial().has(Fault::NoCatchUp) {
@@ -147,13 +149,24 @@ async fn hear(dsn: &Dsn, hub: &Hub, probe: &Probe) -> anyhow::Result<()> {
             hub.doubt();
             continue;
         }
+        if payload.starts_with(sealed::PREFIX) {
+            asides.open(&payload);
+            continue;
+        }
         // what this process changed it has looked at already
-        let ids = match payload.split_once(':') {
+        let hints = match payload.split_once(':') {
             Some((process, _)) if process == own => continue,
-            Some((_, ids)) => ids,
+            Some((_, hints)) => hints,
             None => &payload,
         };
-        hub.hint(ids.split(',').filter_map(|id| id.parse().ok()));
+        let mut chats = Vec::new();
+        for hint in hints.split(',').filter_map(|hint| hint.parse().ok()) {
+            match hint {
+                Hint::Chat(chat) => chats.push(chat),
+                other => asides.hint(other, false),
+            }
+        }
+        hub.hint(chats);
     }
 }
 

@@ -13,6 +13,7 @@ use poem::http::Method;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::asides::Aside;
 use super::batch::Seen;
 use super::hub::{Heard, Hub, Listener, Ready, Signal};
 use super::loopback::{Loopback, Unanswered};
@@ -42,6 +43,8 @@ pub enum Told<'a> {
     Gone { chat: Uuid },
     /// It came to this chat: as the API writes it.
     Entered { chat: Uuid, profile: &'a Value },
+    /// Something that stands in no log.
+    Aside(&'a Aside),
     /// All that was to be told is told: it may be sent.
     Flush,
 }
@@ -217,6 +220,9 @@ impl Session {
         match signal {
             Signal::Behind => self.begin_anew(),
             Signal::Arrived { chat } => self.arrive(chat),
+            // of a chat that they listened to until just now: not any more
+            Signal::Aside(aside) if aside.chat.is_some_and(|chat| !self.places.contains_key(&chat)) => {}
+            Signal::Aside(aside) => sink.tell(Told::Aside(&aside)).await?,
             Signal::Heard { chat, ear, what } => {
                 // what was sent to an ear of before is not meant any more
                 if self.places.get(&chat).is_some_and(|place| place.ear == ear) {

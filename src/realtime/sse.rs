@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::hub::Hub;
 use super::loopback::{Loopback, Unanswered};
 use super::native::frames;
+use super::presence::Registry;
 use super::session::{Ended, SEND_WAIT, Session, Since, Sink, Told};
 use crate::auth::Identity;
 
@@ -39,6 +40,7 @@ pub enum What {
 #[derive(Clone)]
 pub struct Streams {
     pub hub: Arc<Hub>,
+    pub registry: Registry,
     pub api: Loopback,
     pub stop: CancellationToken,
 }
@@ -49,6 +51,7 @@ impl Streams {
         let (sender, events) = mpsc::channel(WAITING_MAX);
         let streams = self.clone();
         tokio::spawn(async move {
+            let _here = streams.registry.enter(&identity);
             let mut session = Session::new(&streams.hub, streams.api.clone(), &identity, token);
             let mut out = Out { events: sender, ids: Ids::Of(None) };
             let _ = timeout(identity.time_left(), streams.run(what, &mut session, &mut out)).await;
@@ -148,6 +151,7 @@ impl Sink for Out {
             Told::AllAnew => ("resync", None),
             Told::Gone { .. } => ("chat.deleted", None),
             Told::Entered { .. } => ("chat.created", None),
+            Told::Aside(aside) => (aside.name(), None),
             Told::Refused { .. } | Told::Flush => return Err(Ended::Hangup),
         };
         self.send(kind, rev, data).await?;

@@ -8,6 +8,8 @@ mod histories;
 mod idle;
 mod line;
 mod native;
+mod presence;
+mod read;
 mod shutdown;
 mod silence;
 mod slow;
@@ -15,17 +17,29 @@ mod sse;
 mod storm;
 mod talk;
 mod told;
+mod typing;
 
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::support::{Person, Socket};
+use crate::support::{Person, Socket, TestServer};
 
 /// A socket of somebody who listens to a chat.
 pub async fn listening(person: &Person, chat: Uuid) -> Socket {
     let mut socket = Socket::of(person).await;
     socket.subscribe(chat).await;
     socket
+}
+
+/// The same, who heeds as well what stands in no log.
+pub async fn heeding(person: &Person, chat: Uuid) -> Socket {
+    listening(person, chat).await.heeding()
+}
+
+/// A public room of somebody's, whom the settings let make one.
+pub async fn public_room(server: &TestServer, owner: &Person) -> Uuid {
+    server.database.db_set("public_rooms = 'everyone'").await;
+    owner.room("square", "public").await
 }
 
 /// What the texts of frames about messages are.

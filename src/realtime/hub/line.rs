@@ -1,19 +1,25 @@
 //! The way from the hub to one connection: what it has to take, bounded in number and in bytes.
 //!
 //! **Invariant**: nothing is dropped in silence. What does not fit makes the connection fall behind, which it is told before anything else.
+//!
+//! Asides wait apart: of each the last, until there is nothing else to take. So they make nobody fall behind, and survive it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::super::asides::{Aside, Key};
 use super::super::batch::{Batch, Standing};
 
 /// Signals that wait for one connection at most.
 const WAITING_MAX: usize = 256;
 /// And what they hold, in bytes: a batch is counted for each who waits for it, though they share it.
 const WEIGHT_MAX: usize = 1 << 20;
+
+/// Asides that wait for one connection at most: one that reads so little is not told of the rest.
+const ASIDES_MAX: usize = 5_000;
 
 /// What a listener is told, in this order.
 #[derive(Debug)]
@@ -22,6 +28,8 @@ pub enum Signal {
     Heard { chat: Uuid, ear: u32, what: Heard },
     /// They came to a chat, or something about their part in it changed.
     Arrived { chat: Uuid },
+    /// Something that stands in no log.
+    Aside(Arc<Aside>),
     /// They fell behind: what they were told is not all, and [`super::Listener::begin_anew`] is due.
     Behind,
 }
@@ -67,6 +75,7 @@ struct Inbox {
     is_behind: bool,
     /// Chats that they came to while they were behind.
     arrivals: BTreeSet<Uuid>,
+    asides: BTreeMap<Key, Arc<Aside>>,
 }
 
 impl Signal {
@@ -95,6 +104,17 @@ impl Line {
         } else {
             inbox.weight = weight;
             inbox.signals.push_back(signal);
+        }
+        drop(inbox);
+        self.news.notify_one();
+    }
+
+    /// Tells them what stands in no log; what they were not told yet of the same is forgotten.
+    pub fn tell_aside(&self, aside: &Arc<Aside>) {
+        let mut inbox = self.inbox();
+        let key = aside.key();
+        if inbox.asides.len() < ASIDES_MAX || inbox.asides.contains_key(&key) {
+            inbox.asides.insert(key, Arc::clone(aside));
         }
         drop(inbox);
         self.news.notify_one();
@@ -149,7 +169,7 @@ impl Inbox {
         }
         let Some(signal) = self.signals.pop_front() else {
             self.signals = VecDeque::new(); // an idle connection keeps nothing
-            return None;
+            return self.asides.pop_first().map(|(_, aside)| Signal::Aside(aside));
         };
         self.weight -= signal.weight();
         Some(signal)
@@ -159,6 +179,7 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::realtime::asides::What;
 
     fn arrived(n: u128) -> Signal {
         Signal::Arrived { chat: Uuid::from_u128(n) }
@@ -181,6 +202,27 @@ mod tests {
         assert_eq!(line.begin_anew().len(), WAITING_MAX + 2);
         line.send(arrived(7));
         assert!(matches!(line.next().await, Signal::Arrived { .. }));
+    }
+
+    #[tokio::test]
+    async fn of_what_stands_in_no_log_the_last_is_told_when_nothing_else_is_and_makes_nobody_fall_behind() {
+        let line = Line::new(1);
+        for n in 0..3_000 {
+            line.tell_aside(&Aside::new(None, What::Read { user: Uuid::from_u128(n % 2), seq: n.try_into().expect("small") }));
+        }
+        line.send(arrived(7));
+        assert!(matches!(line.next().await, Signal::Arrived { .. }));
+        line.fall_behind();
+        assert!(matches!(line.next().await, Signal::Behind));
+        line.begin_anew();
+        for expected in [2_998, 2_999] {
+            let Signal::Aside(aside) = line.next().await else { panic!("there is one more") };
+            assert!(matches!(aside.what, What::Read { seq, .. } if seq == expected), "{aside:?}");
+        }
+        for n in 0..=ASIDES_MAX as u128 {
+            line.tell_aside(&Aside::new(None, What::Read { user: Uuid::from_u128(n), seq: 1 }));
+        }
+        assert_eq!(line.inbox().asides.len(), ASIDES_MAX);
     }
 
     #[tokio::test]

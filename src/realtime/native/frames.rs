@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::api::shapes::change::ChangeKind;
+use crate::realtime::asides::Aside;
 use crate::realtime::batch::{Event, Form, Seen};
+use crate::realtime::presence::State;
 use crate::realtime::session::{Since, Told};
 
 /// The longest `ref`, in characters.
@@ -42,6 +44,15 @@ pub enum Asked {
     Read {
         chat: Uuid,
         seq: i64,
+    },
+    /// They type, or do no more: the request's body.
+    Typing {
+        chat: Uuid,
+        typing: Value,
+    },
+    /// They look at it, or do not.
+    Presence {
+        state: State,
     },
     /// A fresher token of the same person.
     Token {
@@ -144,12 +155,22 @@ impl Raw {
                 let seq = self.payload.get("seq").and_then(Value::as_i64).ok_or("payload.seq is a number")?;
                 Ok(Asked::Read { chat: chat()?, seq })
             }
+            "typing" => {
+                let payload = if self.payload.is_null() { &json!({}) } else { &self.payload };
+                Ok(Asked::Typing { chat: chat()?, typing: body(payload, &["chatId"])? })
+            }
+            "presence" => match self.payload.get("status").and_then(Value::as_str) {
+                Some("online") => Ok(Asked::Presence { state: State::Online }),
+                Some("away") => Ok(Asked::Presence { state: State::Away }),
+                _ => Err("payload.status is online or away".to_owned()),
+            },
             "token" => {
                 let token = self.payload.get("token").and_then(Value::as_str).ok_or("payload.token is a text")?;
                 Ok(Asked::Token { token: token.to_owned() })
             }
             "ping" => Ok(Asked::Ping),
-            _ => Err("type is none of subscribe, unsubscribe, message.create, message.update, message.delete, read, token, ping"
+            _ => Err("type is none of subscribe, unsubscribe, message.create, message.update, message.delete, read, typing, presence, \
+                      token, ping"
                 .to_owned()),
         }
     }
@@ -201,8 +222,14 @@ pub fn told(told: &Told<'_>) -> Option<String> {
         Told::AllAnew => frame("resync", None, None, &json!({ "chatId": "*" }), None),
         Told::Gone { chat } => frame("chat.deleted", Some(*chat), None, &json!({ "id": chat }), None),
         Told::Entered { chat, profile } => frame("chat.created", Some(*chat), None, profile, None),
+        Told::Aside(told) => told.encoding(aside).to_owned(),
         Told::Flush => return None,
     })
+}
+
+/// The frame of something that stands in no log.
+fn aside(aside: &Aside) -> String {
+    frame(aside.name(), aside.chat, None, &aside.payload(), None)
 }
 
 /// What is wrong, from a problem document.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::support::stream::{Events, Said};
-use crate::support::{DEADLINE, Person, TestServer};
+use crate::support::{DEADLINE, Person, Socket, TestServer, eventually};
 
 type Happened = (String, Option<String>, Value);
 
@@ -28,10 +28,15 @@ impl Events {
         }
     }
 
+    /// The next event; who comes and goes meanwhile is passed over, if that is not what is waited for.
     async fn named(&mut self, name: &str) -> Happened {
-        let event = self.happened().await.expect("an event");
-        assert_eq!(event.0, name, "{event:?}");
-        event
+        loop {
+            let event = self.happened().await.expect("an event");
+            if event.0 == name {
+                return event;
+            }
+            assert_eq!(event.0, "presence", "{name} was waited for: {event:?}");
+        }
     }
 }
 
@@ -93,4 +98,32 @@ async fn who_may_not_read_a_chat_is_told_so_before_it_begins() {
     alice.get(&format!("/chats/{chat}/stream?since=x")).await.expect_status(400);
     let by_address = format!("/chats/{chat}/stream?token={}", mallory.token());
     server.nobody().get(&by_address).await.expect_status(403);
+}
+
+#[tokio::test]
+async fn what_stands_in_no_log_is_streamed_as_well_and_bears_no_id() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let chat = alice.group_with(&[&bob]).await;
+    let seq = alice.says(chat, "read this").await["seq"].clone();
+    let path = format!("/chats/{chat}/stream");
+    let mut events = open(&alice, &path, None).await;
+    events.named("subscribed").await;
+    let _his = Socket::of(&bob).await;
+    let (_, id, frame) = events.named("presence").await;
+    assert_eq!((id, &frame["payload"]), (None, &json!({ "userId": bob.id, "status": "online" })));
+    bob.put(&format!("/chats/{chat}/read"), json!({ "seq": seq })).await.expect_status(200);
+    let (_, id, frame) = events.named("read").await;
+    assert_eq!((id, &frame["chatId"], &frame["payload"]["lastReadSeq"]), (None, &json!(chat), &seq));
+    bob.post(&format!("/chats/{chat}/typing"), json!({})).await.expect_status(204);
+    let (_, id, frame) = events.named("typing").await;
+    assert_eq!((id, &frame["payload"]["isTyping"]), (None, &json!(true)));
+    // who streams is here for as long
+    let alices = async || {
+        let page = bob.get(&format!("/chats/{chat}/presence")).await.expect_status(200);
+        page.data().iter().find(|one| one["userId"] == json!(alice.id)).map(|one| one["status"].clone())
+    };
+    eventually("alice is here", async || alices().await == Some(json!("online"))).await;
+    drop(events);
+    eventually("alice is gone", async || alices().await == Some(json!("offline"))).await;
 }

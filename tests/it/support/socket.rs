@@ -19,6 +19,8 @@ pub struct Socket {
     /// What came while something else was waited for.
     kept: Vec<Value>,
     count: u32,
+    /// Whether it heeds what stands in no log: who is here, how far people have read, who types.
+    heeds_asides: bool,
 }
 
 impl Socket {
@@ -58,7 +60,8 @@ impl Socket {
     }
 
     async fn greeted(stream: WebSocketStream<MaybeTlsStream<TcpStream>>, name: &str) -> Self {
-        let mut socket = Self { stream, name: name.to_owned(), hello: Value::Null, kept: Vec::new(), count: 0 };
+        let mut socket =
+            Self { stream, name: name.to_owned(), hello: Value::Null, kept: Vec::new(), count: 0, heeds_asides: false };
         let hello = socket.next().await;
         assert_eq!(hello["type"], "hello", "{hello}");
         socket.hello = hello["payload"].clone();
@@ -73,10 +76,26 @@ impl Socket {
         self.read().await
     }
 
+    /// The same, which is not passed over any more: presence, reading and typing.
+    pub fn heeding(mut self) -> Self {
+        self.heeds_asides = true;
+        self
+    }
+
+    /// A frame, if it is not one to pass over.
+    fn frame(&self, text: &str) -> Option<Value> {
+        let frame: Value = serde_json::from_str(text).expect("frames are JSON");
+        let is_aside = frame["type"].as_str().is_some_and(|kind| ["presence", "read", "typing"].contains(&kind));
+        (self.heeds_asides || !is_aside).then_some(frame)
+    }
+
     async fn read(&mut self) -> Value {
         loop {
             match timeout(DEADLINE, self.stream.next()).await {
-                Ok(Some(Ok(Message::Text(text)))) => return serde_json::from_str(&text).expect("frames are JSON"),
+                Ok(Some(Ok(Message::Text(text)))) => match self.frame(&text) {
+                    Some(frame) => return frame,
+                    None => continue,
+                },
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
                 other => panic!("{} waited for a frame: {other:?}", self.name),
             }
@@ -90,7 +109,10 @@ impl Socket {
         }
         loop {
             match self.stream.next().await {
-                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).expect("frames are JSON"),
+                Some(Ok(Message::Text(text))) => match self.frame(&text) {
+                    Some(frame) => return frame,
+                    None => continue,
+                },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => panic!("{} waited for a frame: {other:?}", self.name),
             }
