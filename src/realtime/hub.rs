@@ -5,6 +5,7 @@
 //!
 //! **Invariant**: what changed about who reads a chat is applied before any row of the same snapshot is passed on.
 
+mod aside;
 mod line;
 mod listener;
 
@@ -19,7 +20,6 @@ use line::Line;
 pub use line::{Heard, Ready, Signal};
 pub use listener::Listener;
 
-use super::asides::Aside;
 use super::batch::{Batch, Standing};
 use super::relay::Life;
 use super::trial::{Fault, Trial};
@@ -200,37 +200,6 @@ impl Hub {
     pub fn arrived(&self, user: Uuid, chat: Uuid) {
         for line in self.state().everywhere.get(&user).into_iter().flatten() {
             line.send(Signal::Arrived { chat });
-        }
-    }
-
-    /// Whether anybody here listens to a chat.
-    pub fn is_listened_to(&self, chat: Uuid) -> bool {
-        self.state().chats.contains_key(&chat)
-    }
-
-    /// Chats of which it is not known here who was in them at a rev: what was read then is not to be told before it is.
-    pub fn lagging(&self, revs: impl IntoIterator<Item = (Uuid, i64)>) -> Vec<Uuid> {
-        let state = self.state();
-        let known = |chat: &Uuid| state.chats.get(chat).and_then(|watched| watched.rev);
-        revs.into_iter().filter(|(chat, rev)| known(chat).is_some_and(|known| known < *rev)).map(|(chat, _)| chat).collect()
-    }
-
-    /// Tells those who listen to one of these chats and are in it, each connection once; but not some people.
-    ///
-    /// Where the house has policies of its own nobody here knows who may hear it, and nobody does.
-    pub fn tell_in(&self, chats: impl IntoIterator<Item = Uuid>, aside: &Arc<Aside>, but: &HashSet<Uuid>) {
-        let state = self.state();
-        if state.is_strict {
-            return;
-        }
-        let mut told = HashSet::new();
-        for watched in chats.into_iter().filter_map(|chat| state.chats.get(&chat)) {
-            for ear in &watched.ears {
-                let is_in = ear.is_ready && ear.standing.is_some_and(Standing::is_in);
-                if is_in && ear.who.user.is_some_and(|user| !but.contains(&user)) && told.insert(ear.line.id) {
-                    ear.line.tell_aside(aside);
-                }
-            }
         }
     }
 

@@ -92,10 +92,11 @@ impl Socket {
     async fn read(&mut self) -> Value {
         loop {
             match timeout(DEADLINE, self.stream.next()).await {
-                Ok(Some(Ok(Message::Text(text)))) => match self.frame(&text) {
-                    Some(frame) => return frame,
-                    None => continue,
-                },
+                Ok(Some(Ok(Message::Text(text)))) => {
+                    if let Some(frame) = self.frame(&text) {
+                        return frame;
+                    }
+                }
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
                 other => panic!("{} waited for a frame: {other:?}", self.name),
             }
@@ -109,10 +110,11 @@ impl Socket {
         }
         loop {
             match self.stream.next().await {
-                Some(Ok(Message::Text(text))) => match self.frame(&text) {
-                    Some(frame) => return frame,
-                    None => continue,
-                },
+                Some(Ok(Message::Text(text))) => {
+                    if let Some(frame) = self.frame(&text) {
+                        return frame;
+                    }
+                }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => panic!("{} waited for a frame: {other:?}", self.name),
             }
