@@ -900,6 +900,11 @@ create trigger _100_forward before insert or update on chat.read_markers
 for each row
 execute function chat_private.read_forward();
 
+-- Binds everyone.
+create trigger _900_tell after insert or update on chat.read_markers
+for each row
+execute function chat_private.tell_read();
+
 grant select on chat.read_markers to anon, service_role, chat_auditor, chat_relay;
 grant select, insert (chat_id, seq), update (seq) on chat.read_markers to authenticated;
 
@@ -1022,6 +1027,43 @@ using (true);
 
 grant select on chat.audit_log to chat_auditor;
 
+-- chat.presence ---------------------------------------------------------------------------------------------
+-- Who is here, through which server process. Unlogged: empty after a crash, and written anew.
+
+create unlogged table chat.presence (
+  process_id uuid not null,  -- The server process that they are connected to.
+  user_id uuid not null,  -- Who.
+  state text not null,  -- online, or away where all their connections there say so.
+  since timestamp with time zone not null default clock_timestamp(),  -- Since when they are in this state there.
+  constraint presence_pkey primary key (process_id, user_id),
+  constraint presence_state_is_known check (state = any (array['online', 'away'])),  -- presence.2: who is here is online or away
+  constraint presence_process_id_fkey
+    foreign key (process_id) references chat_private.leases(process_id) on delete cascade
+) with (fillfactor=85);
+-- Is this person here?
+create index presence_by_user on chat.presence (user_id);
+
+alter table chat.presence enable row level security;
+
+-- presence.1: who is in a chat sees who of the others in it is online, away or offline; a block between two hides it from both
+create policy select_companion on chat.presence for select
+to authenticated
+using ((user_id = (select chat.uid())
+        or exists (select from chat_private.my_companions c
+                   where c.user_id = presence.user_id and presence.since is not null)
+           and not (exists (select from chat_private.my_blocks b
+                            where b.user_id = presence.user_id)))
+       and exists (select from chat_private.living_processes l
+                   where l.process_id = presence.process_id));
+
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
+create policy select_staff on chat.presence for select
+to service_role, chat_auditor
+using (true);
+
+grant select on chat.presence to service_role, chat_auditor;
+grant select (user_id, state, since) on chat.presence to authenticated;
+
 -- chat_private.migrations -----------------------------------------------------------------------------------
 -- Which migrations this database has had. Its presence says that the schema chat is ours.
 
@@ -1093,6 +1135,29 @@ create table chat_private.upkeep_place (
 
 alter table chat_private.upkeep_place enable row level security;
 
+-- chat_private.leases ---------------------------------------------------------------------------------------
+-- The server processes that have people connected to them, and when each last said so.
+
+create unlogged table chat_private.leases (
+  process_id uuid not null,
+  renewed_at timestamp with time zone not null default clock_timestamp(),
+  constraint leases_pkey primary key (process_id)
+) with (fillfactor=50);
+
+alter table chat_private.leases enable row level security;
+
+-- chat_private.seals ----------------------------------------------------------------------------------------
+-- The key by which server processes tell each other what stands in no table.
+
+create table chat_private.seals (
+  only_row boolean not null default true,
+  key bytea not null default sha256(((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) || uuid_send(gen_random_uuid())) || uuid_send(gen_random_uuid())),
+  constraint seals_pkey primary key (only_row),
+  constraint there_is_one_seal check (only_row)  -- There is one row.
+);
+
+alter table chat_private.seals enable row level security;
+
 -- chat_private.my_blocks ------------------------------------------------------------------------------------
 -- Everyone between whom and the asker stands a block, whoever made it.
 
@@ -1163,7 +1228,7 @@ create view chat_private.doors (
   door text,
   rule text
 )
-as …e0e504b2d5c0;
+as …f8cb21e44158;
 
 -- chat_private.holders --------------------------------------------------------------------------------------
 -- For each role, command and table: the policy that holds it, or who has none the policy of others, and the rule that it cites. For each role and door: its rule.
@@ -1176,6 +1241,16 @@ create view chat_private.holders (
   rule text
 )
 as …5fbde13d094c;
+
+-- chat_private.living_processes -----------------------------------------------------------------------------
+-- Processes whose lease holds: it was renewed within 10 seconds.
+
+create view chat_private.living_processes (
+  process_id uuid
+)
+as …c4db72e49cc2;
+
+grant select on chat_private.living_processes to authenticated;
 
 -- functions of chat -----------------------------------------------------------------------------------------
 
@@ -1251,6 +1326,13 @@ language sql
 volatile
 as …7ea581cad8e9;
 grant execute on function chat.erase_user(uuid) to service_role;
+
+-- Refuses who is not in the chat, and says why.
+create function chat.expect_companion(_chat uuid) returns void
+language sql
+stable
+as …36e1bd85d0c8;
+grant execute on function chat.expect_companion(uuid) to anon, authenticated, service_role;
 
 -- Refuses with the reason why no earlier texts of a message were found; says nothing where it has none.
 create function chat.expect_edits(_chat uuid, _id uuid) returns void
@@ -1331,6 +1413,13 @@ volatile
 as …e5823bcd9729;
 grant execute on function chat.join_room(text) to authenticated;
 
+-- Renews a process' lease and writes down who came to it and who left it. False: say all whom you have.
+create function chat.keep_presence(_process uuid, _users uuid[], _states text[], _is_all boolean) returns boolean
+language sql
+volatile
+as …d34e07ca5af3;
+grant execute on function chat.keep_presence(uuid,uuid[],text[],boolean) to chat_relay;
+
 -- What changed in chats since their revs: heads, standings of who listens or came or went, keys of rows; one snapshot.
 create function chat.live(_chats uuid[], _since bigint[], _listening_to uuid[], _listeners uuid[], _roles text[], _limit bigint default 500) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint, head_rev bigint, asks_as text, reads_after bigint, reads_deleted_after bigint, epoch text)
 language sql
@@ -1373,6 +1462,27 @@ stable
 as …92b06337e653;
 grant execute on function chat.people(uuid,uuid[]) to anon, authenticated, service_role;
 
+-- Who of a chat is online, away or offline, and when who is offline was last active; of these people, or of all in it.
+create function chat.presence_of(_chat uuid, _user_ids uuid[] default null::uuid[]) returns table(user_id uuid, status text, last_active_at timestamp with time zone)
+language sql
+stable
+as …849cbc0095cf;
+grant execute on function chat.presence_of(uuid,uuid[]) to anon, authenticated, service_role;
+
+-- What the relay tells of people, in which chats, and from whom it is hidden.
+create function chat.presence_told(_users uuid[]) returns table(user_id uuid, status text, last_active_at timestamp with time zone, chat_ids uuid[], standing_revs bigint[], hidden_from uuid[])
+language sql
+stable
+as …a37abedc807e;
+grant execute on function chat.presence_told(uuid[]) to chat_relay;
+
+-- Everybody who is here, online or away.
+create function chat.present() returns table(user_id uuid, status text)
+language sql
+stable
+as …744b628a321e;
+grant execute on function chat.present() to chat_relay;
+
 -- Makes or updates an event's chat: its name, and exactly these people in it. Null leaves as it is.
 create function chat.put_event_chat(_event_id text, _type text, _name text default null::text, _user_ids uuid[] default null::uuid[], out chat_id uuid, out created boolean) returns record
 language sql
@@ -1380,12 +1490,26 @@ volatile
 as …1c87cdd65be0;
 grant execute on function chat.put_event_chat(text,text,text,uuid[]) to service_role;
 
+-- The key by which server processes tell each other what stands in no table.
+create function chat.sealing_key() returns bytea
+language sql
+stable
+as …129a790184dd;
+grant execute on function chat.sealing_key() to chat_relay;
+
 -- Messages that one reads and that have these words, newest first; from a moment and id on, to older or newer ones.
 create function chat.search(_q text, _chat uuid default null::uuid, _sender uuid default null::uuid, _after timestamp with time zone default null::timestamp with time zone, _before timestamp with time zone default null::timestamp with time zone, _from timestamp with time zone default null::timestamp with time zone, _from_id uuid default null::uuid, _newer boolean default false, _limit integer default 50) returns table(chat_id uuid, id uuid, created_at timestamp with time zone, text text, highlights jsonb)
 language sql
 stable
 as …a8fc28b7a40e;
 grant execute on function chat.search(text,uuid,uuid,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,boolean,integer) to anon, authenticated, service_role;
+
+-- Tells the others in a chat that one types, or no more.
+create function chat.set_typing(_chat uuid, _is_typing boolean default true) returns void
+language sql
+volatile
+as …9d149a8490eb;
+grant execute on function chat.set_typing(uuid,boolean) to authenticated;
 
 -- What changed in all of one's chats since a position: chats entered and left, keys of rows, and a last row more or end with the next position.
 create function chat.sync(_epoch text default null::text, _base pg_snapshot default null::pg_snapshot, _target pg_snapshot default null::pg_snapshot, _at uuid default null::uuid, _since bigint default null::bigint, _limit bigint default 200) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, next_position text)
@@ -1686,6 +1810,15 @@ set search_path = pg_catalog, pg_temp
 as …6cde4f16439b;
 grant execute on function chat_private.erase_me() to authenticated, service_role;
 
+-- Refuses who is not in the chat: presence.1 or chats.2.
+create function chat_private.expect_companion(_chat uuid) returns void
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …7208dce8fee0;
+grant execute on function chat_private.expect_companion(uuid) to anon, authenticated, service_role;
+
 -- edits.1.
 create function chat_private.expect_edits(_chat uuid, _id uuid) returns void
 language plpgsql
@@ -1788,7 +1921,7 @@ create function chat_private.fact_of(_rule text, _chat uuid, _message uuid, _use
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …eb09fda05981;
+as …646d114a0e4f;
 
 -- What someone is called whose token has no name.
 create function chat_private.fallback_name(_id uuid) returns text
@@ -1853,6 +1986,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …087b7bb77f86;
 grant execute on function chat_private.highlights(text,text) to anon, authenticated, service_role;
+
+-- Records the hint that something changed which has no rev.
+create function chat_private.hint(_items text, _is_for_all boolean) returns void
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as …67195b85b327;
 
 -- Takes the chat's lock until the end of the transaction.
 create function chat_private.hold_chat(_chat uuid) returns void
@@ -1967,6 +2107,15 @@ volatile
 set search_path = pg_catalog, pg_temp
 as …4f42beaacfa3;
 
+-- presence.3.
+create function chat_private.keep_presence(_process uuid, _users uuid[], _states text[], _is_all boolean) returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …b9dda00fd1dc;
+grant execute on function chat_private.keep_presence(uuid,uuid[],text[],boolean) to chat_relay;
+
 -- One reset where tombstones were purged.
 create function chat_private.keep_the_height() returns trigger
 language plpgsql
@@ -1997,7 +2146,7 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …441f17fb8297;
+as …f26984b206bd;
 grant execute on function chat_private.live_epoch() to chat_relay;
 
 -- Takes the chat's lock until the end of the transaction, unless the asker is a stranger to it.
@@ -2216,6 +2365,33 @@ set search_path = pg_catalog, pg_temp
 as …73e8991939d4;
 grant execute on function chat_private.people(uuid,uuid[]) to anon, authenticated, service_role;
 
+-- presence.1, of a chat.
+create function chat_private.presence_of(_chat uuid, _user_ids uuid[]) returns table(user_id uuid, status text, last_active_at timestamp with time zone)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …4fedae8ccf6d;
+grant execute on function chat_private.presence_of(uuid,uuid[]) to anon, authenticated, service_role;
+
+-- presence.1, of people whose presence changed.
+create function chat_private.presence_told(_users uuid[]) returns table(user_id uuid, status text, last_active_at timestamp with time zone, chat_ids uuid[], standing_revs bigint[], hidden_from uuid[])
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …d066a3e95179;
+grant execute on function chat_private.presence_told(uuid[]) to chat_relay;
+
+-- presence.3: everybody who is here.
+create function chat_private.present() returns table(user_id uuid, status text)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …887a8923965d;
+grant execute on function chat_private.present() to chat_relay;
+
 -- chats.17.
 create function chat_private.put_event_chat(_event_id text, _type text, _name text, _user_ids uuid[], out chat_id uuid, out created boolean) returns record
 language plpgsql
@@ -2230,7 +2406,7 @@ create function chat_private.question(_role text, _me uuid, _command text, _tabl
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as …c7fdf79e0d2e;
+as …0229e846acb8;
 
 -- Which function and trigger an error came from.
 create function chat_private.raiser(_context text, _table text, _command text) returns text
@@ -2344,6 +2520,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …a650f7747604;
 
+-- The key of chat_private.seals.
+create function chat_private.sealing_key() returns bytea
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …21e2509c3a26;
+grant execute on function chat_private.sealing_key() to chat_relay;
+
 -- search.1 to search.5: where to look.
 create function chat_private.search(_q text, _chat uuid, _sender uuid, _after timestamp with time zone, _before timestamp with time zone, _from timestamp with time zone, _from_id uuid, _newer boolean, _limit integer) returns table(chat_id uuid, id uuid, created_at timestamp with time zone)
 language plpgsql
@@ -2382,6 +2567,15 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …61aee4c9fd36;
+
+-- messages.2, messages.18, direct.1, direct.2, before anything is sent.
+create function chat_private.set_typing(_chat uuid, _is_typing boolean) returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …a8707b5ddfd8;
+grant execute on function chat_private.set_typing(uuid,boolean) to authenticated;
 
 -- Says that upkeep skips something, and why.
 create function chat_private.skip(_what text, _id uuid, _state text) returns integer
@@ -2428,6 +2622,14 @@ stable
 set search_path = pg_catalog, pg_temp
 as …dd6af1b65615;
 
+-- Who of these is here, online or away.
+create function chat_private.statuses(_users uuid[]) returns table(user_id uuid, status text)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …70a21b3cf47c;
+
 -- users.9.
 create function chat_private.stay_erased() returns trigger
 language plpgsql
@@ -2471,6 +2673,14 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as …7f9efe5bb4bb;
+
+-- A hint that somebody has read further.
+create function chat_private.tell_read() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …0860b9fb0fa7;
 
 -- live.1, where no rev tells that readers have changed.
 create function chat_private.tell_to_look() returns trigger
