@@ -18,8 +18,8 @@ const SOCKETS: &str = "TABLETALK_TEST_IDLE";
 const PROGRAM: &str = "TABLETALK_TEST_IDLE_SERVER";
 /// What one may cost in a release build, in bytes.
 const COST_MAX: u64 = 8 << 10;
-/// Chats that they listen to, one each.
-const CHATS: usize = 100;
+/// People whose they are. Each is in one chat: `hello` names one's chats, and its length is what a socket keeps to write in.
+const PEOPLE: usize = 100;
 const AT_ONCE: usize = 50;
 /// Sockets of one address: the system has some 28,000 ports for each.
 const OF_ADDRESS: usize = 20_000;
@@ -62,16 +62,19 @@ async fn an_idle_socket_costs_little() {
     let other = TestServer::start().await;
     let program = std::env::var(PROGRAM).unwrap_or_else(|_| env!("CARGO_BIN_EXE_tabletalk").to_owned());
     let server = serving_by(Command::new(program), &other.database).await;
-    let alice = other.person("alice").await.at(&server.url());
-    let mut chats = Vec::new();
-    for _ in 0..CHATS {
-        chats.push(alice.group_with(&[]).await);
+    let mut people = Vec::new();
+    for number in 0..PEOPLE {
+        let person = other.person(&format!("person {number}")).await.at(&server.url());
+        let chat = person.group_with(&[]).await;
+        people.push((person, chat));
     }
-    let first = idles(alice.clone(), chats[0], 0).await;
+    let (alice, hers) = people[0].clone();
+    let first = idles(alice, hers, 0).await;
     let before = server.memory();
     let (mut sockets, mut opening) = (vec![first], JoinSet::new());
     for number in 1..=count {
-        opening.spawn(idles(alice.clone(), chats[number % CHATS], number));
+        let (person, chat) = people[number % PEOPLE].clone();
+        opening.spawn(idles(person, chat, number));
         while opening.len() >= AT_ONCE || number == count && !opening.is_empty() {
             sockets.push(opening.join_next().await.expect("one of them").expect("a socket"));
         }
