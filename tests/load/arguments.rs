@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use crate::live::Measure;
+use crate::live::systems::System;
 use crate::peers::Peer;
 use crate::scenarios::Scenario;
 
@@ -30,9 +32,18 @@ pub struct Arguments {
     /// Connections at once to peers
     #[arg(long, value_delimiter = ',', default_values_t = [16], value_parser = clap::value_parser!(u16).range(1..=64))]
     pub peer_connections: Vec<u16>,
-    /// How often everything is measured, in another order each time
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=50))]
-    pub rounds: u16,
+    /// Of the live part: what is measured
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Measure::ALL)]
+    pub measures: Vec<Measure>,
+    /// Of the live part: who is measured
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = System::ALL)]
+    pub systems: Vec<System>,
+    /// Of the live part: how many listen
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 1_000], value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub listeners: Vec<u16>,
+    /// How often everything is measured, in another order each time [default: 5; 3 of what is live, and of hints]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=50))]
+    rounds: Option<u16>,
     /// How long a measurement counts, after a second to warm up
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=120))]
     pub seconds: u16,
@@ -67,6 +78,10 @@ pub enum Part {
     Deep,
     /// One busy chat while another session holds a snapshot for a minute
     Hot,
+    /// How long until a message is with 1, 100 and 1,000 who listen, how many can be told, and what it costs; beside others
+    Live,
+    /// What it costs sends that others are told of them, on the disk as it is and on a slower one
+    Hints,
     /// Where the time goes on that data: processor time, functions of the database and of the programs
     Profile,
 }
@@ -75,6 +90,11 @@ impl Arguments {
     /// Connections at once.
     pub fn connections(&self, usually: &[u16]) -> Vec<u16> {
         if self.connections.is_empty() { usually.to_vec() } else { self.connections.clone() }
+    }
+
+    /// How often everything is measured.
+    pub fn rounds(&self, usually: u16) -> u16 {
+        self.rounds.unwrap_or(usually)
     }
 
     /// Who else takes part.

@@ -11,15 +11,18 @@ use tabletalk::postgres::{Options, Server};
 use tokio_postgres::{Client, Config};
 
 use crate::keeper::{self, KEEP_CLUSTER, Kept};
+use crate::slow_disk::SlowDisk;
 
 /// What differs from the settings that a private server has: room for several pools at once, and no work of its own accord in the middle
 /// of a measurement. VACUUM and checkpoints come between the rotations instead.
-pub const SETTINGS: [(&str, &str); 5] = [
+pub const SETTINGS: [(&str, &str); 6] = [
     ("max_connections", "200"),
     ("autovacuum", "off"),
     ("checkpoint_timeout", "1h"),
     ("max_wal_size", "2GB"),
     ("log_checkpoints", "off"),
+    // who sent a statement: see `sent.rs`
+    ("log_line_prefix", "%m [%p] (%a) "),
 ];
 /// The comment of a database that has all its data.
 const FILLED: &str = "filled by the benchmark";
@@ -32,13 +35,14 @@ pub struct Cluster {
     data: PathBuf,
     version: String,
     keeps_data: bool,
+    slow_disk: Option<SlowDisk>,
     // its end is the end of the cluster
     kept: Option<Kept>,
 }
 
 impl Cluster {
-    /// Starts one with its data in `data`; without, in a folder that goes with it.
-    pub fn start(data: Option<&Path>, bin: Option<&Path>, settings: &[(String, String)]) -> anyhow::Result<Self> {
+    /// Starts one with its data in `data`; without, in a folder that goes with it. `slow`: its disk can be [made slower](SlowDisk).
+    pub fn start(data: Option<&Path>, bin: Option<&Path>, settings: &[(String, String)], slow: bool) -> anyhow::Result<Self> {
         let keeps_data = data.is_some();
         let data =
             data.map_or_else(|| std::env::temp_dir().join(format!("tabletalk-load-{}", std::process::id())), Path::to_owned);
@@ -46,6 +50,8 @@ impl Cluster {
             DirBuilder::new().mode(0o711).recursive(true).create(&data).context("no folder for the cluster")?;
             std::fs::set_permissions(&data, Permissions::from_mode(0o711))?;
         }
+        let slow_disk = if slow { SlowDisk::make(&data, bin)? } else { None };
+        let bin = slow_disk.as_ref().map(SlowDisk::programs).or(bin);
         let mut arguments =
             vec![KEEP_CLUSTER.to_owned(), data.display().to_string(), bin.map(|b| b.display().to_string()).unwrap_or_default()];
         let ours = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -53,7 +59,7 @@ impl Cluster {
         let mut kept = Kept::start(&arguments, &data.join("keeper.log"))?;
         let socket = kept.said("socket: ").with_context(|| format!("the cluster: see {}", data.join("keeper.log").display()))?;
         let version = kept.said("version: ")?;
-        Ok(Self { socket: socket.into(), data, version, keeps_data, kept: Some(kept) })
+        Ok(Self { socket: socket.into(), data, version, keeps_data, slow_disk, kept: Some(kept) })
     }
 
     /// Where the benchmark may leave files.
@@ -69,6 +75,11 @@ impl Cluster {
     /// Where the socket is.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// Its disk, if it can be made slower.
+    pub fn slow_disk(&self) -> Option<&SlowDisk> {
+        self.slow_disk.as_ref()
     }
 
     /// What the server says.

@@ -46,6 +46,9 @@ pub const LARGE: Size =
 /// The small data with a chat of a million messages.
 pub const LONG: Size = Size { database: "long", long: 1_000_000, ..SMALL };
 
+/// The small data with fewer messages: those that are live are new.
+pub const LIVE: Size = Size { database: "live", messages_each: 20, ..SMALL };
+
 impl Size {
     /// The number of the chat that has many messages, or would have.
     pub const fn long_chat(&self) -> u64 {

@@ -44,7 +44,7 @@ pub async fn print(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<(
     let superuser = cluster.superuser(SMALL.database).await?;
     let (mut slower_sends, mut slower_pages) = (Vec::new(), Vec::new());
     let measured = arguments.time() * 2;
-    for _ in 0..arguments.rounds.min(ROUNDS_MAX) {
+    for _ in 0..arguments.rounds(ROUNDS_MAX).min(ROUNDS_MAX) {
         superuser.batch_execute("vacuum (analyze)").await?;
         superuser.batch_execute("checkpoint").await?;
         measure(sends, measured).await?; // the full page images that follow a checkpoint

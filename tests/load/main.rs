@@ -13,9 +13,11 @@ mod capture;
 mod cell;
 mod cluster;
 mod data;
+mod hints;
 mod hot;
 mod http;
 mod keeper;
+mod live;
 mod parts;
 mod peers;
 mod pgbench;
@@ -25,6 +27,7 @@ mod rounds;
 mod scenarios;
 mod sent;
 mod server;
+mod slow_disk;
 mod statistics;
 
 use std::process::ExitCode;
@@ -39,6 +42,7 @@ async fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
     let result = match given.split_first() {
         Some((first, rest)) if first == keeper::KEEP => keeper::keep(rest),
+        Some((first, _)) if first == live::bare::BARE => live::bare::serve(),
         Some((first, rest)) if first == keeper::KEEP_CLUSTER => cluster::keep(rest).await,
         _ => run(&Arguments::parse()).await,
     };
@@ -52,7 +56,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let cluster = Cluster::start(arguments.data.as_deref(), arguments.postgres_bin.as_deref(), &arguments.settings)?;
+    let slow = arguments.parts.contains(&Part::Hints);
+    let cluster = Cluster::start(arguments.data.as_deref(), arguments.postgres_bin.as_deref(), &arguments.settings, slow)?;
     let ours: Vec<String> = SETTINGS.iter().map(|(name, value)| format!("{name} = {value}")).collect();
     let given: Vec<String> = arguments.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
     println!(
@@ -67,6 +72,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Part::Large => parts::large(arguments, &cluster).await?,
             Part::Deep => parts::deep(arguments, &cluster).await?,
             Part::Hot => hot::print(arguments, &cluster).await?,
+            Part::Live => live::print(arguments, &cluster).await?,
+            Part::Hints => hints::print(arguments, &cluster).await?,
             Part::Profile => profile::print(arguments, &cluster).await?,
         }
     }

@@ -26,7 +26,7 @@ const LARGE_AT_MOST: f64 = 1.1;
 /// How many times slower the deepest page may be than the first.
 const DEEP_AT_MOST: f64 = 1.1;
 /// Reads one row by its key: how fast is the machine just now?
-const CONTROL: &str = "select r.sentence from chat.rules r where r.number = 'messages.1';";
+pub const CONTROL: &str = "select r.sentence from chat.rules r where r.number = 'messages.1';";
 
 /// The server beside pgbench and its peers.
 pub async fn small(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<()> {

@@ -54,12 +54,12 @@ pub fn has_node() -> bool {
 }
 
 /// An address that nobody listens at.
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// Starts a peer that listens at `address`, and waits until it answers.
-async fn start(
+pub async fn start(
     name: &'static str,
     address: SocketAddr,
     environment: &[(&str, &str)],
@@ -86,6 +86,6 @@ async fn start(
 }
 
 /// A folder's file, as text.
-fn text(path: &Path) -> anyhow::Result<&str> {
+pub fn text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().context("a folder whose name is not text")
 }

@@ -23,6 +23,7 @@ pub const PGBENCH: &str = "pgbench";
 pub const TABLETALK: &str = "tabletalk";
 
 /// An aim, and what was measured.
+#[derive(Clone)]
 pub struct Aim {
     pub what: String,
     pub is: f64,

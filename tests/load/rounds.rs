@@ -16,14 +16,16 @@ use crate::scenarios::Scenario;
 use crate::server::Running;
 use crate::statistics::{Random, median};
 
+/// How often everything is measured.
+const ROUNDS: u16 = 5;
 /// How far the control may be off in a rotation that counts.
-const CONTROL_OFF: f64 = 0.15;
+pub const CONTROL_OFF: f64 = 0.15;
 /// How long the control counts.
-const CONTROL_TIME: Duration = Duration::from_secs(1);
+pub const CONTROL_TIME: Duration = Duration::from_secs(1);
 /// How long messages are sent before the first rotation.
 const SETTLE_TIME: Duration = Duration::from_secs(8);
 /// Connections of the control.
-const CONTROL_CONNECTIONS: usize = 16;
+pub const CONTROL_CONNECTIONS: usize = 16;
 
 /// What a measurement is of: which request, how many connections, and who answers, by the place among the [`Contender`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,7 +97,7 @@ impl Field<'_> {
     pub async fn run(&self, random: &mut Random) -> anyhow::Result<Results> {
         let mut results = Results::default();
         let mut controls = Vec::new();
-        let rounds = self.arguments.rounds;
+        let rounds = self.arguments.rounds(ROUNDS);
         self.let_run(false)?;
         for round in 1..=rounds {
             self.settle(round == 1).await?;

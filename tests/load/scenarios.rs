@@ -13,6 +13,7 @@ use crate::cluster::Cluster;
 use crate::data::{EACH, Size, chat_id, token, user_id};
 use crate::http::{Connection, render};
 use crate::pgbench::{Script, Varying};
+use crate::sent::Sent;
 use crate::server::Running;
 
 /// What all users' ids begin with.
@@ -177,6 +178,17 @@ impl Scenario {
         cluster: &Cluster,
         capture: &mut Capture,
     ) -> anyhow::Result<Script> {
+        let (transactions, set, varying) = self.sent(world, server, capture).await?;
+        Script::of(cluster, world.size.database, self.name(), &transactions, &set, &varying).await
+    }
+
+    /// What the server sends for one request; what sets the variables, and what in it is variable.
+    pub async fn sent(
+        self,
+        world: &World,
+        server: &Running,
+        capture: &mut Capture,
+    ) -> anyhow::Result<(Vec<Vec<Sent>>, String, Vec<Varying>)> {
         let questions = self.questions(world, server).await?;
         capture.skip()?; // what was asked to make the questions
         let size = &world.size;
@@ -203,7 +215,7 @@ impl Scenario {
             set += "\n\\set message random(100000000000, 999999999999)";
             varying.push(of(answer["id"].as_str().context("no id")?.to_owned(), MESSAGES, "message"));
         }
-        Script::of(cluster, size.database, self.name(), &transactions, &set, &varying).await
+        Ok((transactions, set, varying))
     }
 }
 

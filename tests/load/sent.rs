@@ -25,11 +25,17 @@ pub fn split(sent: Vec<Sent>) -> Vec<Vec<Sent>> {
     transactions
 }
 
+/// What the connections of the pool are called in the log. The relay and the announcer have statements of their own.
+const POOL: &str = "(tabletalk) ";
+
 /// The statements of a log. A message goes on in the next lines that begin with a tab.
 pub fn read_log(text: &str) -> Vec<Sent> {
     let mut sent: Vec<Sent> = Vec::new();
     for entry in text.replace("\n\t", "\u{1}").lines() {
         let entry = entry.replace('\u{1}', "\n");
+        if !entry.contains(POOL) {
+            continue;
+        }
         if let Some((_, sql)) = entry.split_once(" LOG:  statement: ") {
             sent.push(Sent { sql: sql.trim().to_owned(), parameters: Vec::new() });
         } else if let Some((_, named)) = entry.split_once(" LOG:  execute ") {

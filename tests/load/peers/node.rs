@@ -2,7 +2,7 @@
 //! claims, the statement and COMMIT one after the other. It answers what the server answers, but for cursors. One process: one thread.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,13 +15,19 @@ use crate::scenarios::{Scenario, World};
 /// Where its sources are.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/load/peers/node");
 
-/// Starts it, with the same questions as the server's: it has the same paths.
-pub async fn contender(cluster: &Cluster, world: &World, pool: u16, connections: &[u16]) -> anyhow::Result<Contender> {
+/// Has its packages installed; says where.
+pub fn prepare() -> anyhow::Result<PathBuf> {
     let folder = folder("node")?;
-    for file in ["package.json", "server.js"] {
+    for file in ["package.json", "chat.js", "server.js", "socketio.js", "listen.js"] {
         std::fs::copy(Path::new(SOURCES).join(file), folder.join(file))?;
     }
     install(&folder, &[])?;
+    Ok(folder)
+}
+
+/// Starts it, with the same questions as the server's: it has the same paths.
+pub async fn contender(cluster: &Cluster, world: &World, pool: u16, connections: &[u16]) -> anyhow::Result<Contender> {
+    let folder = prepare()?;
     let program = folder.join("server.js");
     let address = free_address()?;
     let (port, pool) = (address.port().to_string(), pool.to_string());
