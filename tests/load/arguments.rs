@@ -44,9 +44,9 @@ pub struct Arguments {
     /// How often everything is measured, in another order each time [default: 5; 3 of what is live, and of hints]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=50))]
     rounds: Option<u16>,
-    /// How long a measurement counts, after a second to warm up
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=120))]
-    pub seconds: u16,
+    /// How long a measurement counts, after a second to warm up [default: 3; 2 of what is live]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=120))]
+    seconds: Option<u16>,
     /// The server's connections to the database
     #[arg(long, default_value_t = 16)]
     pub pool: u16,
@@ -104,7 +104,12 @@ impl Arguments {
 
     /// How long a measurement counts.
     pub fn time(&self) -> Duration {
-        Duration::from_secs(self.seconds.into())
+        Duration::from_secs(self.seconds.unwrap_or(3).into())
+    }
+
+    /// And of what is live: there is more to measure.
+    pub fn live_time(&self) -> Duration {
+        Duration::from_secs(self.seconds.unwrap_or(2).into())
     }
 }
 

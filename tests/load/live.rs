@@ -66,6 +66,8 @@ struct Rotation {
     delays: BTreeMap<(u16, System), Delays>,
     told: BTreeMap<(u16, System), Told>,
     sends: Option<Sends>,
+    /// What went wrong, and where.
+    failures: Vec<String>,
 }
 
 /// Measures and prints it.
@@ -92,7 +94,9 @@ pub async fn print(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<(
         random.shuffle(&mut systems);
         let mut rotation = Rotation::default();
         for &system in &systems {
-            measure(system, arguments, cluster, &rooms, node.as_deref(), &mut rotation).await?;
+            if let Err(error) = measure(system, arguments, cluster, &rooms, node.as_deref(), &mut rotation).await {
+                rotation.failures.push(format!("rotation {round}, {}: {error:#}", system.name()));
+            }
         }
         if arguments.measures.contains(&Measure::Sends) {
             rotation.sends = Some(sends::measure(arguments, cluster, &rooms).await?);
@@ -144,12 +148,12 @@ async fn measure(
         there = each;
         let each_one = usize::from(each);
         if wanted(Measure::Delay) {
-            let delays = cells::delays(&started, &crowd, each_one, &one, arguments.time()).await?;
+            let delays = cells::delays(&started, &crowd, each_one, &one, arguments.live_time()).await?;
             rotation.delays.insert((each, system), delays);
         }
         // one alone saturates nobody
         if wanted(Measure::Saturation) && each > 1 {
-            let told = cells::saturate(&started, cluster, &crowd, each_one, &all, arguments.time()).await?;
+            let told = cells::saturate(&started, cluster, &crowd, each_one, &all, arguments.live_time()).await?;
             rotation.told.insert((each, system), told);
         }
     }

@@ -37,7 +37,7 @@ pub async fn measure(arguments: &Arguments, cluster: &Cluster, rooms: &Rooms) ->
         async move {
             let crowd = Crowd::new(server.address, Dialect::Frames)?;
             crowd.grow(members).await?;
-            let figures = cell::measure(server.address, &questions, SENDERS, arguments.time(), 1).await?;
+            let figures = cell::measure(server.address, &questions, SENDERS, arguments.live_time(), 1).await?;
             anyhow::ensure!(figures.failures == 0, "{} wrong answers, such as {:?}", figures.failures, figures.failure);
             anyhow::Ok(figures.per_second)
         }

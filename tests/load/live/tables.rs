@@ -25,6 +25,13 @@ pub fn print(arguments: &Arguments, rotations: &[Rotation]) {
     println!("medians of {} rotations, and their range", rotations.len());
     let table = Table { arguments, rotations };
     let aims = [table.delays(), table.told(), table.sends()].concat();
+    let failures: Vec<&String> = rotations.iter().flat_map(|rotation| &rotation.failures).collect();
+    if failures.is_empty() {
+        println!("\nevery frame came once, and was right");
+    }
+    for failure in failures {
+        println!("\nFAILED: {failure}");
+    }
     if !aims.is_empty() {
         print_aims(&aims);
     }
