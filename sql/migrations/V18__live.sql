@@ -36,6 +36,7 @@ language plpgsql
 stable
 rows 10
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan  -- else it is planned at each call, which takes longer than all it does
 as $$
 -- Whoever reads messages of a chat reads those with a seq above reads_after, and deleted ones above reads_deleted_after; null: none. What is
 -- not a message they read where they read messages. since_rev: at which rev they came or got their role.
@@ -77,6 +78,7 @@ stable
 rows 100
 security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 -- Which life of the database it is, since the revs asked about hold in that one alone. Then of each chat: its head, and whether the chat
 -- itself changed (is_new); then whose standing is asked for, or changed since, whatever the limit; then the keys of what changed, at most

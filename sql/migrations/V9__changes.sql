@@ -13,13 +13,15 @@ insert into chat.rules (number, name, status, sentence) values
 -- where things stand -------------------------------------------------------------------------------------------
 
 create function chat_private.epoch() returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  -- Another one after a failover, in a copy, after a restore, be it into the same database, where the tables are made anew. The copy of a
-  -- disk is the one thing that looks the same, hence what the DBA may raise.
+-- Another one after a failover, in a copy, after a restore, be it into the same database, where the tables are made anew. The copy of a
+-- disk is the one thing that looks the same, hence what the DBA may raise. plpgsql, because it keeps its plan.
+begin
+  return (
   select left(encode(sha256(convert_to(concat_ws('/', s.system_identifier, t.timeline_id, d.oid, 'chat.messages'::regclass::oid, l.life), 'UTF8')),
                      'hex'), 16)
   from chat.settings l,
@@ -27,7 +29,8 @@ as $$
        -- that of the last checkpoint is old for minutes after a promotion
        (select greatest(c.timeline_id, r.min_recovery_end_timeline) as timeline_id from pg_control_checkpoint() c, pg_control_recovery() r) t,
        pg_database d
-  where d.datname = current_database()
+  where d.datname = current_database());
+end
 $$;
 
 create function chat_private.head_rev(_chat uuid) returns bigint

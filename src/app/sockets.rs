@@ -19,7 +19,7 @@ use crate::realtime::sse::{HEARTBEAT, Streams, What};
 /// What each socket reads at once, in bytes: the default of 128 KiB would be held by every idle one.
 const READ_BUFFER: usize = 1_024;
 /// What waits to be written at most, in bytes, before it is waited for.
-const WRITE_BUFFER: usize = 16 * 1_024;
+const WRITE_BUFFER: usize = 4 * 1_024;
 const WRITE_BUFFER_MAX: usize = 4 << 20;
 /// The subprotocol that carries a token beside it, for browsers: they can set no header.
 const BEARER: &str = "bearer";

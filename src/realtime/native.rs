@@ -121,6 +121,11 @@ impl Terms {
         self.warn_at = Some(Instant::now() + left.saturating_sub(WARNING));
     }
 
+    /// When something is due.
+    fn next_at(&self) -> Instant {
+        self.ends_at.min(self.ping_at).min(self.warn_at.unwrap_or(self.ends_at))
+    }
+
     /// Whether one more frame is within what a client may send.
     fn spend(&mut self) -> bool {
         let now = Instant::now();
@@ -141,7 +146,7 @@ impl Native {
         let mut session = Session::new(&self.hub, self.api.clone(), &identity, token);
         let here = self.registry.enter(&identity);
         let mut terms = Terms::new(identity, here);
-        let Closing(code, reason) = match self.greet(&mut session, &mut terms, &mut out).await {
+        let Closing(code, reason) = match Box::pin(self.greet(&mut session, &mut terms, &mut out)).await {
             Ok(()) => self.talk(&mut session, &mut terms, &mut out).await,
             Err(ended) => ended.into(),
         };
@@ -181,27 +186,16 @@ impl Native {
     }
 
     async fn talk(&self, session: &mut Session, terms: &mut Terms, out: &mut Socket) -> Closing {
+        // one timer for all that time brings: a socket that is idle costs little
+        let timer = sleep_until(terms.next_at());
+        tokio::pin!(timer);
         loop {
-            let warn_at = terms.warn_at.unwrap_or(terms.ends_at);
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Closing(close::RESTART, "the server stops"),
-                () = sleep_until(terms.ends_at) => return Closing(close::TOKEN_EXPIRED, "the token has expired"),
-                () = sleep_until(warn_at), if terms.warn_at.is_some() => {
-                    terms.warn_at = None;
-                    let payload = json!({ "seconds": (terms.ends_at - Instant::now()).as_secs() });
-                    let told = out.say(frame("token.expiring", None, None, &payload, None)).await;
-                    if told.is_err() || out.flush().await.is_err() {
-                        return BYE;
-                    }
-                }
-                () = sleep_until(terms.ping_at) => {
-                    if terms.heard_at.elapsed() > IDLE_MAX {
-                        return Closing(close::SILENT, "nothing was heard");
-                    }
-                    terms.ping_at = Instant::now() + PING_EVERY;
-                    if timeout(SEND_WAIT, out.socket.send(Message::Ping(Vec::new()))).await.is_err() {
-                        return BYE;
+                () = &mut timer => {
+                    if let Err(closing) = self.time_passes(terms, out).await {
+                        return closing;
                     }
                 }
                 received = out.socket.next() => {
@@ -212,7 +206,8 @@ impl Native {
                             if !terms.spend() {
                                 return Closing(close::TOO_MANY, "too many frames");
                             }
-                            if let Err(ended) = self.answer(&text, session, terms, out).await {
+                            // in a box, as below: else each idle socket would hold the room that an answer takes
+                            if let Err(ended) = Box::pin(self.answer(&text, session, terms, out)).await {
                                 return ended.into();
                             }
                         }
@@ -222,12 +217,39 @@ impl Native {
                     }
                 }
                 signal = session.next() => {
-                    if let Err(ended) = session.take(signal, out).await {
+                    if let Err(ended) = Box::pin(session.take(signal, out)).await {
                         return ended.into();
                     }
                 }
             }
+            if timer.deadline() != terms.next_at() {
+                timer.as_mut().reset(terms.next_at());
+            }
         }
+    }
+
+    /// Does what is due: the token's end, the warning before it, a ping.
+    async fn time_passes(&self, terms: &mut Terms, out: &mut Socket) -> Result<(), Closing> {
+        let now = Instant::now();
+        if terms.ends_at <= now {
+            return Err(Closing(close::TOKEN_EXPIRED, "the token has expired"));
+        }
+        if terms.warn_at.is_some_and(|warn_at| warn_at <= now) {
+            terms.warn_at = None;
+            let payload = json!({ "seconds": (terms.ends_at - now).as_secs() });
+            out.say(frame("token.expiring", None, None, &payload, None)).await?;
+            out.flush().await?;
+        }
+        if terms.ping_at <= now {
+            if terms.heard_at.elapsed() > IDLE_MAX {
+                return Err(Closing(close::SILENT, "nothing was heard"));
+            }
+            terms.ping_at = now + PING_EVERY;
+            if timeout(SEND_WAIT, out.socket.send(Message::Ping(Vec::new()))).await.is_err() {
+                return Err(BYE);
+            }
+        }
+        Ok(())
     }
 
     async fn answer(&self, text: &str, session: &mut Session, terms: &mut Terms, out: &mut Socket) -> Result<(), Ended> {

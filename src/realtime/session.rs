@@ -5,7 +5,7 @@
 
 mod catch_up;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +15,14 @@ use uuid::Uuid;
 
 use super::asides::Aside;
 use super::batch::Seen;
-use super::hub::{Heard, Hub, Listener, Ready, Signal};
+use super::hub::{CHATS_OF_ONE_MAX, Heard, Hub, Listener, Ready, Signal};
 use super::loopback::{Loopback, Unanswered};
 use crate::auth::Identity;
 
 /// Chats that a session waits for at once: fewer than a line holds signals.
 const WAITING_MAX: usize = 64;
+/// Signals that are heeded before what they say is sent.
+const TOGETHER_MAX: u32 = 64;
 /// How long the other side of a connection may take to read what it is sent.
 pub const SEND_WAIT: Duration = Duration::from_secs(30);
 
@@ -112,6 +114,8 @@ pub struct Session {
     api: Loopback,
     listener: Listener,
     places: HashMap<Uuid, Place>,
+    /// Chats that it was told to be gone last: once is enough.
+    gone: HashSet<Uuid>,
     waiting: usize,
     /// Chats that it is to listen to, when those that it waits for are there: more would fill the line.
     backlog: VecDeque<Wanted>,
@@ -121,8 +125,8 @@ impl Session {
     /// A session that listens to nothing yet.
     pub fn new(hub: &Arc<Hub>, api: Loopback, identity: &Identity, token: String) -> Self {
         let listener = hub.connect(identity);
-        let (places, backlog) = (HashMap::new(), VecDeque::new());
-        Self { token, hub: Arc::clone(hub), api, listener, places, waiting: 0, backlog }
+        let (places, gone, backlog) = (HashMap::new(), HashSet::new(), VecDeque::new());
+        Self { token, hub: Arc::clone(hub), api, listener, places, gone, waiting: 0, backlog }
     }
 
     /// The next signal of the hub: to be given to [`Session::take`].
@@ -164,6 +168,7 @@ impl Session {
             Some(since) => self.walk(since, sink).await?,
             None => begun,
         };
+        self.gone.clear();
         // the list was read before the walk: what happened since is told again rather than missed
         for (chat, head) in known {
             let since = Some(Since { rev: head, epoch: Some(Arc::clone(&epoch)) });
@@ -217,6 +222,16 @@ impl Session {
     /// # Errors
     /// When the API did not answer, or the connection is no more.
     pub async fn take(&mut self, signal: Signal, sink: &mut impl Sink) -> Result<(), Ended> {
+        self.heed(signal, sink).await?;
+        // what waits besides is sent with it
+        for _ in 1..TOGETHER_MAX {
+            let Some(signal) = self.listener.waits() else { break };
+            self.heed(signal, sink).await?;
+        }
+        sink.tell(Told::Flush).await
+    }
+
+    async fn heed(&mut self, signal: Signal, sink: &mut impl Sink) -> Result<(), Ended> {
         match signal {
             Signal::Behind => self.begin_anew(),
             Signal::Arrived { chat } => self.arrive(chat),
@@ -230,7 +245,7 @@ impl Session {
                 }
             }
         }
-        sink.tell(Told::Flush).await
+        Ok(())
     }
 
     /// What waited is not all: the API has the rest.
@@ -293,7 +308,11 @@ impl Session {
     }
 
     async fn gone(&mut self, chat: Uuid, sink: &mut impl Sink) -> Result<(), Ended> {
-        if self.forget(chat) { sink.tell(Told::Gone { chat }).await } else { Ok(()) }
+        self.forget(chat);
+        if self.gone.len() >= CHATS_OF_ONE_MAX {
+            self.gone.clear();
+        }
+        if self.gone.insert(chat) { sink.tell(Told::Gone { chat }).await } else { Ok(()) }
     }
 
     /// The hub is ready to tell of a chat, or says that they do not read it.
@@ -317,6 +336,7 @@ impl Session {
             place.floor = since.as_ref().map_or(ready.head, |since| since.rev);
             place.epoch = since.as_ref().and_then(|since| since.epoch.clone()).unwrap_or_else(|| Arc::clone(&ready.epoch));
         }
+        self.gone.remove(&chat);
         match why {
             // where everybody looks for themselves, nobody else knows whether they read it
             Why::Asked

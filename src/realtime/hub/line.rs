@@ -126,10 +126,15 @@ impl Line {
         self.news.notify_one();
     }
 
-    /// What waits for them.
+    /// What waits for them, if anything does.
+    pub fn waits(&self) -> Option<Signal> {
+        self.inbox().take()
+    }
+
+    /// The next that they are told.
     pub async fn next(&self) -> Signal {
         loop {
-            if let Some(signal) = self.inbox().take() {
+            if let Some(signal) = self.waits() {
                 return signal;
             }
             self.news.notified().await;

@@ -65,6 +65,11 @@ impl Listener {
         self.line.begin_anew()
     }
 
+    /// A signal, if one waits.
+    pub fn waits(&self) -> Option<Signal> {
+        self.line.waits()
+    }
+
     /// The next signal.
     pub async fn next(&self) -> Signal {
         self.line.next().await
