@@ -33,12 +33,13 @@ lint:
     cargo fmt
     cargo clippy --all-targets -- -D warnings
 
-# write openapi/openapi.json, sql/schema.sql and sql/policies.md anew
+# write openapi/openapi.json, openapi/asyncapi.yaml, sql/schema.sql and sql/policies.md anew
 generate:
     #!/usr/bin/env bash
     set -euo pipefail
     fresh=$(mktemp -d) && chmod 711 "$fresh" && trap 'rm -rf "$fresh"' EXIT
     cargo run -q -- openapi > openapi/openapi.json
+    cargo run -q -- asyncapi > openapi/asyncapi.yaml
     for page in schema policies; do cargo run -q -- --data "$fresh/data" schema "$page" > "$fresh/$page"; done
     cp "$fresh/schema" sql/schema.sql
     cp "$fresh/policies" sql/policies.md

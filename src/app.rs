@@ -3,6 +3,7 @@
 //! It reaches the database (starting a private one where none is named), migrates it where it may, refuses one that is not safe to
 //! serve from, and puts the routes together. Requests then go to [`crate::api`].
 
+pub mod asyncapi;
 mod connections;
 mod database;
 mod origins;

@@ -45,6 +45,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             print!("{}", openapi()?);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Asyncapi => {
+            print!("{}", asyncapi()?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Schema { what } => schema(&settings, what).await,
         Command::Check => check::run(&settings).await,
         Command::Upkeep => upkeep(&settings).await,
@@ -187,6 +191,15 @@ pub fn user_id(who: &str) -> Uuid {
 pub fn openapi() -> anyhow::Result<String> {
     let nowhere = Db::new(&Dsn::from_config(tokio_postgres::Config::new()), 1)?;
     Ok(api::document::document(&api::document::service(api::all(&nowhere, &WaitingRoom::new(CancellationToken::new())))))
+}
+
+/// The AsyncAPI document, as YAML.
+///
+/// # Errors
+/// When there is no OpenAPI document to take the API's shapes from.
+pub fn asyncapi() -> anyhow::Result<String> {
+    let openapi = serde_json::from_str(&openapi()?)?;
+    Ok(app::asyncapi::Document::beside(&openapi).yaml())
 }
 
 fn start_log(settings: &ProcessSettings) -> anyhow::Result<()> {

@@ -35,6 +35,8 @@ pub enum Command {
     Token(TokenArgs),
     /// Print the OpenAPI document
     Openapi,
+    /// Print the AsyncAPI document: the frames of the WebSocket and of the server-sent events
+    Asyncapi,
     /// Print what is generated from a migrated database: the present tense of sql/migrations
     Schema {
         /// What to print

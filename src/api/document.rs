@@ -1,6 +1,7 @@
 //! The OpenAPI document: what poem-openapi derives from the types, mended where generated clients choke on it.
 
 use poem::http::StatusCode;
+use poem_openapi::registry::Registry;
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::{Map, Value, json};
 
@@ -33,6 +34,13 @@ pub fn document(service: &OpenApiService<Apis, ()>) -> String {
     let mut text = serde_json::to_string_pretty(&document).expect("invariant: a JSON value can be written");
     text.push('\n');
     text
+}
+
+/// The schemas of a registry's types, mended as those of the document: for documents of other protocols.
+pub fn schemas(registry: &Registry) -> Map<String, Value> {
+    let mut schemas = json!(&registry.schemas);
+    mend(&mut schemas, &Map::new());
+    if let Value::Object(schemas) = schemas { schemas } else { Map::new() }
 }
 
 /// What each schema is, by the reference to it.

@@ -19,6 +19,7 @@ use crate::db::Db;
 use crate::operations::{self, Figures, InOurWords, Observe, Paths, REQUEST_ID};
 use crate::web::{self, PublicUrl};
 
+use super::asyncapi;
 use super::origins::Origins;
 use super::sockets::{self, Doors};
 
@@ -48,12 +49,14 @@ pub fn routes(
     let service = api::document::service(api::all(db, waiting));
     let document = api::document::document(&service);
     let paths = Paths::of(&document);
+    let frames = asyncapi::Document::beside(&serde_json::from_str(&document).unwrap_or_default()).json();
     let docs = Html(web::docs(&service.scalar_html(), &service.spec(), &document));
     Route::new()
         .at("/healthz", get(operations::healthz))
         .at("/readyz", get(operations::readyz))
         .at("/metrics", get(operations::metrics))
         .at("/openapi.json", get(poem::endpoint::make_sync(move |_| document.clone().with_content_type("application/json"))))
+        .at("/asyncapi.json", get(poem::endpoint::make_sync(move |_| frames.clone().with_content_type("application/json"))))
         .at("/ws", get(sockets::native).data(doors.clone()))
         .at("/stream", get(sockets::stream).data(doors.clone()))
         .at("/chats/:chatId/stream", get(sockets::stream).data(doors))

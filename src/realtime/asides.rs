@@ -11,7 +11,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -74,33 +73,11 @@ impl Aside {
         (self.name(), self.chat, *user)
     }
 
-    /// What a frame about it is called.
-    pub fn name(&self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self.what {
             What::Read { .. } => "read",
             What::Typing { .. } => "typing",
             What::Presence { .. } => "presence",
-        }
-    }
-
-    /// What it says.
-    pub fn payload(&self) -> Value {
-        match &self.what {
-            What::Read { user, seq } => json!({ "userId": user, "lastReadSeq": seq }),
-            What::Typing { user, is_typing } => {
-                let mut payload = Map::from_iter([("userId".to_owned(), json!(user)), ("isTyping".to_owned(), json!(is_typing))]);
-                if *is_typing {
-                    payload.insert("expiresInMs".to_owned(), json!(u64::try_from(TYPING_LASTS.as_millis()).unwrap_or(u64::MAX)));
-                }
-                Value::Object(payload)
-            }
-            What::Presence { user, status, last_active_at } => {
-                let mut payload = json!({ "userId": user, "status": status });
-                if let Some(at) = last_active_at {
-                    payload["lastActiveAt"] = json!(at.to_string());
-                }
-                payload
-            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! `hello` first; then what the client asks for, each answered by `ack` or `error` with its `ref`, and what happens in the chats it listens to.
 //! What a frame writes is a request of the API's, so its problems are the API's. Frames are read and written in [`frames`].
 
+pub mod close;
 pub mod frames;
 mod lobby;
 
@@ -12,12 +13,19 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use poem::http::{Method, StatusCode};
 use poem::web::websocket::{CloseCode, Message, WebSocketStream};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::frames::{Asked, ClientFrame, frame};
+use self::frames::client::{
+    MessageCreate, MessageDelete, MessageUpdate, Ping, Presence, Read, Subscribe, SubscribeAll, Token, Typing, Unsubscribe,
+};
+use self::frames::server::{
+    Answer, Expiring, Failure, HeadOfChat, Hello, MessageAnswer, Nothing, Position, ReadAnswer, UserAnswer,
+};
+use self::frames::{Asked, ClientFrame, ServerFrame};
 use super::hub::Hub;
 use super::loopback::{Loopback, Unanswered};
 use super::presence::{Here, Registry};
@@ -42,20 +50,6 @@ const CHATS_NAMED: usize = 200;
 
 /// The code of a frame that cannot be read.
 const MALFORMED: &str = "frame_is_malformed";
-
-/// Close codes beside those of RFC 6455: 1001 going away, 1008 policy, 1009 too big.
-mod close {
-    /// The token ended: come back with another.
-    pub const TOKEN_EXPIRED: u16 = 4401;
-    /// Too many frames.
-    pub const TOO_MANY: u16 = 4429;
-    /// What was to be told could not be read, or was not taken in time (RFC 6455's registry: try again later).
-    pub const AGAIN: u16 = 1013;
-    /// Nothing was heard for a while.
-    pub const SILENT: u16 = 4408;
-    /// The server stops (RFC 6455's registry: service restart): come back, to whoever answers.
-    pub const RESTART: u16 = 1012;
-}
 
 /// What every socket needs.
 #[derive(Clone)]
@@ -162,26 +156,29 @@ impl Native {
     /// Who they are, and where their chats stand; the lobby, if there is one, they join and listen to.
     async fn greet(&self, session: &mut Session, terms: &mut Terms, out: &mut Socket) -> Result<(), Ended> {
         // somebody without an account has no profile
-        let me = session.ask(Method::GET, "/users/me", None).await.unwrap_or(Value::Null);
+        let me = session.ask(Method::GET, "/users/me", None).await.ok();
         let page = session.ask(Method::GET, &format!("/chats?limit={CHATS_NAMED}"), None).await.unwrap_or(Value::Null);
         let chats = page["data"].as_array().into_iter().flatten();
         let (epoch, position) = self.hub.position();
-        let mut hello = json!({
-            "authenticatedUser": me,
-            "chats": chats.map(|chat| json!({ "id": chat["id"], "headRev": chat["headRev"] })).collect::<Vec<_>>(),
-            "more": page["nextCursor"].is_string(),
-            "position": position,
-            "epoch": &*epoch,
-        });
+        let mut hello = Hello {
+            authenticated_user: me.map(UserAnswer),
+            chats: chats.filter_map(|chat| HeadOfChat::deserialize(chat).ok()).collect(),
+            more: page["nextCursor"].is_string(),
+            position,
+            epoch: epoch.to_string(),
+            lobby: None,
+            users: None,
+            messages: None,
+        };
         if self.hub.lobby().is_some()
             && let Some(lobby) = lobby::enter(session).await
         {
-            (hello["lobby"], hello["users"], hello["messages"]) = (json!(lobby.chat), lobby.users, lobby.messages);
+            (hello.lobby, hello.users, hello.messages) = (Some(lobby.chat), Some(lobby.users), Some(lobby.messages));
             terms.lobby = Some(lobby.chat);
             let since = Since { rev: lobby.head, epoch: Some(epoch) };
             session.subscribe(lobby.chat, Some(since), None);
         }
-        out.say(frame("hello", None, None, &hello, None)).await?;
+        out.say(ServerFrame::Hello(hello).text(None, None, None)).await?;
         out.flush().await
     }
 
@@ -211,7 +208,7 @@ impl Native {
                                 return ended.into();
                             }
                         }
-                        Message::Binary(_) => return Closing(1003, "frames are texts"),
+                        Message::Binary(_) => return Closing(close::NO_TEXT, "frames are texts"),
                         Message::Close(_) => return BYE,
                         Message::Ping(_) | Message::Pong(_) => {}
                     }
@@ -236,8 +233,8 @@ impl Native {
         }
         if terms.warn_at.is_some_and(|warn_at| warn_at <= now) {
             terms.warn_at = None;
-            let payload = json!({ "seconds": (terms.ends_at - now).as_secs() });
-            out.say(frame("token.expiring", None, None, &payload, None)).await?;
+            let expiring = Expiring { seconds: (terms.ends_at - now).as_secs() };
+            out.say(ServerFrame::TokenExpiring(expiring).text(None, None, None)).await?;
             out.flush().await?;
         }
         if terms.ping_at <= now {
@@ -273,62 +270,73 @@ impl Native {
     ) -> Result<Option<String>, Ended> {
         let ClientFrame { reference, asked } = frame;
         let reference = reference.as_deref();
-        let ack = |chat, payload: Value| frames::frame("ack", chat, None, &payload, reference);
-        let (chat, method, path, body) = match asked {
-            Asked::Subscribe { chat, since } => {
+        let ack = |chat, answer| ServerFrame::Ack(answer).text(chat, None, reference);
+        let failed = |chat, problem: &Value| ServerFrame::Error(Failure::of(problem)).text(chat, None, reference);
+        let done = |_| Answer::Nothing(Nothing {});
+        let (chat, method, path, body, answer): (_, _, _, _, fn(Value) -> Answer) = match asked {
+            Asked::Subscribe(Subscribe { chat_id: chat, since, epoch }) => {
+                let since = since.map(|rev| Since { rev, epoch: epoch.map(Into::into) });
                 if session.subscribe(chat, since, reference.map(str::to_owned)) {
                     return Ok(None);
                 }
                 return Ok(Some(frames::wrong(Some(chat), "too_many_chats", "no connection listens to more chats", reference)));
             }
-            Asked::SubscribeAll { since } => {
+            Asked::SubscribeAll(SubscribeAll { since, .. }) => {
                 return match session.subscribe_all(since, out).await {
-                    Ok(position) => Ok(Some(ack(None, json!({ "position": position })))),
-                    Err(Ended::Unanswered(Unanswered { problem, .. })) => Ok(Some(frames::error(None, &problem, reference))),
+                    Ok(position) => Ok(Some(ack(None, Answer::Position(Position { position })))),
+                    Err(Ended::Unanswered(Unanswered { problem, .. })) => Ok(Some(failed(None, &problem))),
                     Err(hangup) => Err(hangup),
                 };
             }
-            Asked::Unsubscribe { chat } => {
+            Asked::Unsubscribe(Unsubscribe { chat_id: chat }) => {
                 session.unsubscribe(chat);
-                return Ok(Some(ack(Some(chat), json!({}))));
+                return Ok(Some(ack(Some(chat), done(Value::Null))));
             }
-            Asked::Ping => return Ok(Some(frames::frame("pong", None, None, &json!({}), reference))),
-            Asked::Token { token } => {
+            Asked::Ping(Ping {}) => return Ok(Some(ServerFrame::Pong(Nothing {}).text(None, None, reference))),
+            Asked::Token(Token { token }) => {
                 let old = (terms.identity.role, terms.identity.subject);
                 return Ok(Some(match self.authenticator.verify(&token).await {
                     Ok(identity) if (identity.role, identity.subject) == old => {
                         terms.identity = identity;
                         terms.renew();
                         session.token = token;
-                        ack(None, json!({}))
+                        ack(None, done(Value::Null))
                     }
                     Ok(_) => frames::wrong(None, "token_is_anothers", "the token is somebody else's", reference),
                     Err(error) => frames::wrong(None, error.code(), &error.to_string(), reference),
                 }));
             }
-            Asked::Send { chat, message } => {
-                let Some(chat) = chat.or(terms.lobby) else {
+            Asked::MessageCreate(MessageCreate { chat_id, body }) => {
+                let Some(chat) = chat_id.or(terms.lobby) else {
                     return Ok(Some(frames::wrong(None, MALFORMED, "chatId is a UUID: there is no lobby", reference)));
                 };
-                (chat, Method::POST, format!("/chats/{chat}/messages"), Some(message))
+                (chat, Method::POST, format!("/chats/{chat}/messages"), Some(body), |sent| Answer::Message(MessageAnswer(sent)))
             }
-            Asked::Edit { chat, message, change } => {
-                (chat, Method::PATCH, format!("/chats/{chat}/messages/{message}"), Some(change))
+            Asked::MessageUpdate(MessageUpdate { chat_id: chat, id, body }) => {
+                let path = format!("/chats/{chat}/messages/{id}");
+                (chat, Method::PATCH, path, Some(body), |edited| Answer::Message(MessageAnswer(edited)))
             }
-            Asked::Delete { chat, message } => (chat, Method::DELETE, format!("/chats/{chat}/messages/{message}"), None),
-            Asked::Presence { state } => {
+            Asked::MessageDelete(MessageDelete { chat_id: chat, id }) => {
+                (chat, Method::DELETE, format!("/chats/{chat}/messages/{id}"), None, done)
+            }
+            Asked::Read(Read { chat_id: chat, seq }) => {
+                let body = json!({ "seq": seq });
+                (chat, Method::PUT, format!("/chats/{chat}/read"), Some(body), |read| Answer::Read(ReadAnswer(read)))
+            }
+            Asked::Presence(Presence { state }) => {
                 if let Some(here) = &terms.here {
                     here.set(state);
                 }
-                return Ok(Some(ack(None, json!({}))));
+                return Ok(Some(ack(None, done(Value::Null))));
             }
-            Asked::Typing { chat, typing } => (chat, Method::POST, format!("/chats/{chat}/typing"), Some(typing)),
-            Asked::Read { chat, seq } => (chat, Method::PUT, format!("/chats/{chat}/read"), Some(json!({ "seq": seq }))),
+            Asked::Typing(Typing { chat_id: chat, body }) => {
+                (chat, Method::POST, format!("/chats/{chat}/typing"), Some(body), done)
+            }
         };
         Ok(Some(match session.ask(method, &path, body.as_ref()).await {
             // without a rev beside the payload: what stands below it may not have been told yet
-            Ok(answer) => ack(Some(chat), if answer.is_null() { json!({}) } else { answer }),
-            Err(Unanswered { problem, .. }) => frames::error(Some(chat), &problem, reference),
+            Ok(answered) => ack(Some(chat), answer(answered)),
+            Err(Unanswered { problem, .. }) => failed(Some(chat), &problem),
         }))
     }
 }

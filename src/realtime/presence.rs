@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use poem_openapi::Enum;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,8 @@ const REST: Duration = Duration::from_millis(500);
 const KEEP: &str = "select chat.keep_presence($1, $2, $3, $4) as is_kept";
 
 /// How somebody is here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "ConnectionStatus", rename_all = "lowercase")]
 pub enum State {
     Online,
     Away,

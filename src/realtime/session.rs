@@ -17,6 +17,7 @@ use super::asides::Aside;
 use super::batch::Seen;
 use super::hub::{CHATS_OF_ONE_MAX, Heard, Hub, Listener, Ready, Signal};
 use super::loopback::{Loopback, Unanswered};
+use crate::api::shapes::change::Change;
 use crate::auth::Identity;
 
 /// Chats that a session waits for at once: fewer than a line holds signals.
@@ -35,8 +36,8 @@ pub enum Told<'a> {
     Refused { chat: Uuid, problem: &'a Value, reference: Option<&'a str> },
     /// Something changed.
     Live(Seen<'a>),
-    /// Something changed that it had missed: a change as the API writes it.
-    Missed { chat: Uuid, change: &'a Value },
+    /// Something changed that it had missed.
+    Missed { chat: Uuid, change: &'a Change },
     /// What it has of the chat is to be forgotten, and to be listed anew.
     Anew { chat: Uuid, head: i64 },
     /// What it has of all chats is.

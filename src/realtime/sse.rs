@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::web::sse::Event;
-use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +16,8 @@ use uuid::Uuid;
 
 use super::hub::Hub;
 use super::loopback::{Loopback, Unanswered};
-use super::native::frames;
+use super::native::frames::server::Position;
+use super::native::frames::{self, Kind, ServerFrame};
 use super::presence::Registry;
 use super::session::{Ended, SEND_WAIT, Session, Since, Sink, Told};
 use crate::auth::Identity;
@@ -69,7 +69,8 @@ impl Streams {
                 let position = session.subscribe_all(since, out).await?;
                 // The id of all that follows: events of many chats have no order that a later position could say they were told in.
                 out.ids = Ids::All(Some(position.clone()));
-                out.send("position", None, json!({ "position": position }).to_string()).await?;
+                let begun = ServerFrame::Position(Position { position });
+                out.send(begun.kind(), None, begun.text(None, None, None)).await?;
             }
         }
         loop {
@@ -121,8 +122,8 @@ struct Out {
 }
 
 impl Out {
-    async fn send(&self, kind: &'static str, rev: Option<i64>, data: String) -> Result<(), Ended> {
-        let event = Event::message(data).event_type(kind);
+    async fn send(&self, kind: Kind, rev: Option<i64>, data: String) -> Result<(), Ended> {
+        let event = Event::message(data).event_type(kind.as_str());
         let event = match (&self.ids, rev) {
             (Ids::Of(epoch), Some(rev)) => event.id(Since { rev, epoch: epoch.clone() }.to_string()),
             (Ids::All(Some(position)), _) => event.id(position.clone()),
@@ -142,21 +143,22 @@ impl Sink for Out {
             // nobody asked by a frame; and no id: what was missed comes after it
             Told::Subscribed { chat, head, epoch, .. } => {
                 self.ids = Ids::Of(Some((*epoch).into()));
-                data = frames::frame("subscribed", Some(*chat), None, &json!({ "headRev": head, "epoch": epoch }), None);
-                ("subscribed", None)
+                let begun = ServerFrame::Subscribed(frames::subscribed(*head, epoch));
+                data = begun.text(Some(*chat), None, None);
+                (begun.kind(), None)
             }
-            Told::Live(seen) => (frames::name(seen.event.kind(seen.form)), Some(seen.rev)),
-            Told::Missed { change, .. } => (frames::name_of(change), change["rev"].as_i64()),
-            Told::Anew { head, .. } => ("resync", Some(*head)),
-            Told::AllAnew => ("resync", None),
-            Told::Gone { .. } => ("chat.deleted", None),
-            Told::Entered { .. } => ("chat.created", None),
-            Told::Aside(aside) => (aside.name(), None),
+            Told::Live(seen) => (Kind::from(seen.event.kind(seen.form)), Some(seen.rev)),
+            Told::Missed { change, .. } => (Kind::from(change.kind), Some(change.rev)),
+            Told::Anew { head, .. } => (Kind::Resync, Some(*head)),
+            Told::AllAnew => (Kind::Resync, None),
+            Told::Gone { .. } => (Kind::ChatDeleted, None),
+            Told::Entered { .. } => (Kind::ChatCreated, None),
+            Told::Aside(aside) => (Kind::from(&aside.what), None),
             Told::Refused { .. } | Told::Flush => return Err(Ended::Hangup),
         };
         self.send(kind, rev, data).await?;
         // a stream of one chat has nothing more to tell
-        if kind == "chat.deleted" && matches!(self.ids, Ids::Of(_)) { Err(Ended::Hangup) } else { Ok(()) }
+        if kind == Kind::ChatDeleted && matches!(self.ids, Ids::Of(_)) { Err(Ended::Hangup) } else { Ok(()) }
     }
 }
 

@@ -117,6 +117,13 @@ fn openapi_prints_the_document_and_asks_no_database() {
     assert!(document["paths"]["/chats/{chatId}/messages"]["post"].is_object(), "{}", document["paths"]);
 }
 
+#[test]
+fn asyncapi_prints_the_document_of_the_frames_and_asks_no_database() {
+    let ran = run(tabletalk(["asyncapi", "--database-url", "postgres://127.0.0.1:1/nowhere"]));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains("\nasyncapi: 3.0.0\n") && ran.out.contains("address: /ws"), "{}", ran.out);
+}
+
 #[tokio::test]
 async fn migrate_says_that_the_database_is_up_to_date() {
     let database = Database::new().await;

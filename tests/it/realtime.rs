@@ -1,6 +1,7 @@
 //! Live: what is committed reaches everybody who may read it, whoever wrote it and through whatever process.
 
 mod access;
+mod asyncapi;
 mod faults;
 mod fleet;
 mod follower;

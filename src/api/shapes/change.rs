@@ -16,7 +16,7 @@ use crate::wire::Timestamp;
 ///
 /// What people are called, and what a message quotes, changes without the message: both are as they are at the time of the answer.
 #[skip_serializing_none]
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Clone, Object, Deserialize, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
@@ -77,7 +77,7 @@ pub enum ChangeKind {
 
 /// What a chat is, to whoever reads it.
 #[skip_serializing_none]
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Clone, Object, Deserialize, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 #[serde(rename_all = "camelCase")]
 pub struct ChatProfile {

@@ -16,7 +16,7 @@ use crate::wire::Timestamp;
 
 /// A message.
 #[skip_serializing_none]
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Clone, Object, Deserialize, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
@@ -60,7 +60,7 @@ pub struct Message {
 
 /// A message as another one shows it that answers it.
 #[skip_serializing_none]
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Clone, Object, Deserialize, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 #[serde(rename_all = "camelCase")]
 pub struct QuotedMessage {
@@ -77,7 +77,7 @@ pub struct QuotedMessage {
 }
 
 /// How many people reacted to a message with one emoji.
-#[derive(Debug, Object, Deserialize, Serialize)]
+#[derive(Debug, Clone, Object, Deserialize, Serialize)]
 #[oai(rename_all = "camelCase")]
 #[serde(rename_all = "camelCase")]
 pub struct Reaction {
@@ -86,7 +86,7 @@ pub struct Reaction {
     /// How many people.
     pub count: i64,
     /// Whether the caller is among them.
-    #[serde(skip_deserializing)]
+    #[serde(default)]
     pub mine: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Someone in a chat, as the caller sees them.
 
 use poem_openapi::Object;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::wire::Timestamp;
 
 /// Someone in a chat.
 #[skip_serializing_none]
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Clone, Object, Deserialize, Serialize)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 #[serde(rename_all = "camelCase")]
 pub struct Participant {

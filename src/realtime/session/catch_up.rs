@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::super::hub::CHATS_OF_ONE_MAX;
 use super::{Ended, Session, Sink, Told, db_epoch};
+use crate::api::shapes::change::Change;
 use crate::realtime::loopback::Unanswered;
 
 /// Chats that are listed at once.
@@ -20,11 +21,11 @@ const CHANGES_AT_ONCE: u32 = 200;
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// `GET /chats/{id}/changes`, with the changes as they are written.
+/// What `GET /chats/{id}/changes` answers.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Changes {
-    data: Vec<Value>,
+    data: Vec<Change>,
     next_since: i64,
     head_rev: i64,
     epoch: String,
@@ -103,9 +104,8 @@ impl Session {
                 }
             }
             for change in list("data") {
-                if let Some(chat) = id(&change["chatId"]) {
-                    sink.tell(Told::Missed { chat, change }).await?;
-                }
+                let Ok(change) = Change::deserialize(change) else { return Err(Ended::Hangup) };
+                sink.tell(Told::Missed { chat: change.chat_id, change: &change }).await?;
             }
             sink.tell(Told::Flush).await?;
             answer["position"].as_str().unwrap_or_default().clone_into(&mut position);

@@ -8,7 +8,7 @@ use crate::support::server::SECRET;
 use crate::support::{Socket, TestServer, eventually};
 
 /// As sql/README.md says it.
-const OPEN_LOBBY: &str = "
+pub const OPEN_LOBBY: &str = "
 with room as (insert into chat.chats (type, visibility, name) values ('room', 'public', 'Lobby') returning id)
 update chat.settings set lobby = (select r.id from room r)";
 

@@ -6,10 +6,10 @@ use tokio::time::timeout;
 use crate::support::stream::{Events, Said};
 use crate::support::{DEADLINE, Person, Socket, TestServer, eventually};
 
-type Happened = (String, Option<String>, Value);
+pub type Happened = (String, Option<String>, Value);
 
 /// Opens a stream, and looks at what a proxy or a browser would look at.
-async fn open(person: &Person, path: &str, last: Option<&str>) -> Events {
+pub async fn open(person: &Person, path: &str, last: Option<&str>) -> Events {
     let answer = Events::ask(person, path, last).await.expect("an answer");
     assert_eq!(answer.status(), 200);
     let header = |name: &str| answer.headers()[name].to_str().expect("a text").to_owned();
@@ -20,7 +20,7 @@ async fn open(person: &Person, path: &str, last: Option<&str>) -> Events {
 }
 
 impl Events {
-    async fn happened(&mut self) -> Option<Happened> {
+    pub async fn happened(&mut self) -> Option<Happened> {
         loop {
             if let Said::Event(name, id, data) = timeout(DEADLINE, self.next()).await.expect("something in time")? {
                 return Some((name, id, data));

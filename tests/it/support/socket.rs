@@ -15,7 +15,9 @@ use super::{DEADLINE, Person};
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     name: String,
+    /// What it was greeted with: the payload, and the whole frame.
     pub hello: Value,
+    pub greeting: Value,
     /// What came while something else was waited for.
     kept: Vec<Value>,
     count: u32,
@@ -60,11 +62,19 @@ impl Socket {
     }
 
     async fn greeted(stream: WebSocketStream<MaybeTlsStream<TcpStream>>, name: &str) -> Self {
-        let mut socket =
-            Self { stream, name: name.to_owned(), hello: Value::Null, kept: Vec::new(), count: 0, heeds_asides: false };
+        let mut socket = Self {
+            stream,
+            name: name.to_owned(),
+            hello: Value::Null,
+            greeting: Value::Null,
+            kept: Vec::new(),
+            count: 0,
+            heeds_asides: false,
+        };
         let hello = socket.next().await;
         assert_eq!(hello["type"], "hello", "{hello}");
         socket.hello = hello["payload"].clone();
+        socket.greeting = hello;
         socket
     }
 
