@@ -22,7 +22,7 @@ majors *which:
 
 # generate clients in three languages and let them talk, and make up requests (downloads, takes minutes)
 clients:
-    TABLETALK_TEST_CLIENTS=1 cargo test --test it -- --nocapture clients::a_client fuzz::
+    TABLETALK_TEST_CLIENTS=1 cargo test --test it -- --nocapture clients::a_client fuzz:: realtime::asyncapi::the_tools
 
 # measure a release server beside pgbench and others (ten minutes): just bench --help
 bench *arguments:

@@ -3,19 +3,22 @@
 mod contract;
 
 use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use poem_openapi::types::{ParseFromYAML as _, ToJSON as _};
 use serde_json::{Value, json};
 use tabletalk::app::asyncapi::Document;
+use tokio::process::Command;
 use uuid::Uuid;
 
 use self::contract::{Contract, document};
 use super::native::OPEN_LOBBY;
 use super::sse::open;
 use crate::support::stream::Events;
-use crate::support::{Person, Socket, TestServer, eventually};
+use crate::support::{Person, Socket, TestServer, demanding, eventually};
 
 /// The committed document, and the page for people.
 const COMMITTED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/asyncapi.yaml"));
@@ -104,6 +107,25 @@ fn the_page_for_people_names_every_frame_and_every_code() {
     for close in document["channels"]["socket"]["x-close-codes"].as_array().expect("codes") {
         assert!(PAGE.contains(&format!("| {} | {} |", close["code"], close["because"].as_str().expect("why"))), "{close}");
     }
+}
+
+#[tokio::test]
+async fn the_tools_of_asyncapi_read_the_document_and_find_nothing_wrong() {
+    if !demanding() {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/asyncapi");
+    fs::create_dir_all(&folder).expect("a folder");
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/realtime/asyncapi");
+    for file in ["package.json", "package-lock.json", ".npmrc", "parse.js"] {
+        fs::copy(ours.join(file), folder.join(file)).expect(file);
+    }
+    fs::write(folder.join("asyncapi.yaml"), COMMITTED).expect("a document");
+    let commands = "npm ci --silent --ignore-scripts && node parse.js";
+    let output = Command::new("sh").args(["-e", "-c", commands]).current_dir(&folder).output().await.expect("a shell");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let operations = document()["operations"].as_object().expect("operations").len();
+    assert_eq!(said, format!("{operations} operations\n"), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]
