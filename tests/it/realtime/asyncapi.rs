@@ -146,7 +146,8 @@ async fn every_frame_is_what_the_document_says_and_none_is_only_in_one_of_them()
     contract.hears(&mut later, "participant.left", chat).await;
     let elsewhere = URL_SAFE_NO_PAD.encode("0123456789abcdef;5:9:");
     contract.asks(&mut later, json!({ "type": "subscribe", "chatId": "*", "since": elsewhere })).await;
-    contract.hears(&mut later, "resync", chat).await;
+    assert_eq!(contract.hears(&mut later, "resync", chat).await["payload"], json!({ "chatId": "*" }));
+    assert!(contract.hears(&mut later, "resync", chat).await["payload"]["headRev"].is_i64());
     let mut of_all = open(&alice, "/stream", Some(&elsewhere)).await;
     contract.streams("stream", &mut of_all, "position", chat).await;
 
