@@ -1786,11 +1786,11 @@ as …5acdf5565838;
 
 -- Which life of the database this is: another after a failover, a restore, or in a copy.
 create function chat_private.epoch() returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …5288366360cf;
+as …833e43ab77ae;
 
 -- users.10: a slice of someone's erasure.
 create function chat_private.erase(_user uuid) returns boolean
@@ -2136,7 +2136,7 @@ create function chat_private.live(_chats uuid[], _since bigint[], _listening_to 
 language plpgsql
 stable
 security definer
-set search_path = pg_catalog, pg_temp
+set search_path = pg_catalog, pg_temp set plan_cache_mode=force_generic_plan
 as …2ee1ed0ec3bb;
 grant execute on function chat_private.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
 
@@ -2619,7 +2619,7 @@ as …3b96783a9d02;
 create function chat_private.standings(_chats uuid[], _users uuid[], _roles text[]) returns table(chat_id uuid, user_id uuid, asks_as text, reads_after bigint, reads_deleted_after bigint, since_rev bigint)
 language plpgsql
 stable
-set search_path = pg_catalog, pg_temp
+set search_path = pg_catalog, pg_temp set plan_cache_mode=force_generic_plan
 as …dd6af1b65615;
 
 -- Who of these is here, online or away.

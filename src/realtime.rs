@@ -24,9 +24,11 @@ pub mod sse;
 pub mod trial;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::asides::Asides;
@@ -44,12 +46,18 @@ const READING: usize = 2;
 
 const SEALING_KEY: &str = "select chat.sealing_key() as key";
 
+/// How long the announcer may take to end.
+const END_WAIT: Duration = Duration::from_secs(3);
+
 /// The live part of a server: what runs behind its sockets.
 pub struct Live {
     pub hub: Arc<Hub>,
     /// Who is connected to this process.
     pub registry: Registry,
     tasks: Vec<JoinHandle<()>>,
+    announcer: JoinHandle<()>,
+    /// Ends the announcer: after the last request, which may change something yet.
+    silence: CancellationToken,
 }
 
 impl Live {
@@ -74,15 +82,17 @@ impl Live {
         let seal = key.first().and_then(|row| Seal::new(probe.process(), row.get("key"))).context("the database has no key")?;
         let asides = Arc::new(Asides::new(Arc::clone(&hub), seal));
         let registry = Registry::default();
+        let silence = CancellationToken::new();
         let both = (Arc::clone(&hub), Arc::clone(&asides));
+        let announcer =
+            tokio::spawn(announcer::announce(announcing, db.hints().clone(), both.clone(), probe.clone(), silence.clone()));
         let tasks = vec![
-            tokio::spawn(relay::listen(listening, both.clone(), probe.clone(), stop.clone())),
-            tokio::spawn(announcer::announce(announcing, db.hints().clone(), both, probe.clone(), stop.clone())),
+            tokio::spawn(relay::listen(listening, both, probe.clone(), stop.clone())),
             tokio::spawn(asides::tell(reader.clone(), asides, stop.clone())),
             tokio::spawn(presence::keep(reader.clone(), probe.process(), registry.clone(), stop.clone())),
             tokio::spawn(relay::read(reader, Arc::clone(&hub), life, stop.clone())),
         ];
-        let live = Self { hub, registry, tasks };
+        let live = Self { hub, registry, tasks, announcer, silence };
         if let Err(deaf) = probe.first().await {
             live.stop().await;
             return Err(deaf);
@@ -90,8 +100,13 @@ impl Live {
         Ok(live)
     }
 
-    /// Waits until its tasks have ended, which they do when they are told to stop.
+    /// Ends its tasks, the announcer when all is told.
     pub async fn stop(self) {
+        self.silence.cancel();
+        let aborts = self.announcer.abort_handle();
+        if timeout(END_WAIT, self.announcer).await.is_err() {
+            aborts.abort();
+        }
         for task in self.tasks {
             task.abort();
             let _ = task.await;

@@ -101,6 +101,11 @@ impl Hints {
         self.add(text.split(',').filter_map(|hint| hint.parse().ok()));
     }
 
+    /// All of them that there are.
+    pub fn drain(&self) -> BTreeSet<Hint> {
+        mem::take(&mut *self.0.all.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// All of them, as soon as there are any.
     pub async fn take(&self) -> BTreeSet<Hint> {
         loop {

@@ -36,6 +36,8 @@ pub const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// How long until a lost connection is made anew, at first; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long the last of it may take when the server stops.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long one NOTIFY may take.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
@@ -48,7 +50,7 @@ struct Untold {
     more: Notify,
 }
 
-/// Announces what `hints` gathers until it is told to stop: to this process at once, to the others by NOTIFY.
+/// Announces what `hints` gathers until it is told to stop, and then what is left: to this process at once, to the others by NOTIFY.
 pub async fn announce(dsn: Dsn, hints: Hints, (hub, asides): (Arc<Hub>, Arc<Asides>), probe: Probe, stop: CancellationToken) {
     let untold = Untold::default();
     tokio::select! {
@@ -56,6 +58,20 @@ pub async fn announce(dsn: Dsn, hints: Hints, (hub, asides): (Arc<Hub>, Arc<Asid
         // this process' own listeners wait for no NOTIFY
         () = gather(&hints, &hub, &asides, &untold) => {}
         () = tell_again(&dsn, &asides, &probe, &untold) => {}
+    }
+    untold.hints().extend(hints.drain());
+    if !untold.hints().is_empty() && timeout(LAST_WORDS, tell_the_rest(&dsn, &probe, &untold)).await.is_err() {
+        tracing::warn!("what was committed last is found by the other processes' sweep");
+    }
+}
+
+async fn tell_the_rest(dsn: &Dsn, probe: &Probe, untold: &Untold) {
+    let Ok((client, _connection)) = dsn.connect().await else { return };
+    loop {
+        let (text, told) = payload(probe.process(), &mut untold.hints());
+        if told.is_empty() || client.query(NOTIFY, &[&CHANNEL, &text]).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod listener;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -28,6 +29,10 @@ use crate::wire::Position;
 
 /// Chats that one connection may listen to.
 pub const CHATS_OF_ONE_MAX: usize = 5_000;
+
+/// How many connections come back elsewhere in a second when a server stops, as long as it takes no longer than this.
+const BACK_PER_SECOND: u64 = 1_000;
+const SPREAD_MAX_MS: u64 = 4_000;
 
 /// In a trial: the mark of a standing that is to be lost at the next reading.
 const LATE: i64 = -1;
@@ -358,6 +363,13 @@ impl Hub {
             chats.remove(&chat);
         }
         self.wake(state);
+    }
+
+    /// How long one of the connections waits when all are closed: they come back somewhere else, [`BACK_PER_SECOND`] of them.
+    pub fn spread(&self) -> Duration {
+        let open = u64::try_from(self.state().open).unwrap_or(u64::MAX);
+        let all = (open * 1_000 / BACK_PER_SECOND).clamp(1, SPREAD_MAX_MS);
+        Duration::from_millis(Uuid::new_v4().as_u64_pair().1 % all)
     }
 
     /// How many connections there are, chats that somebody listens to, and those of them of which something is still to be read.

@@ -15,7 +15,7 @@ use poem::http::{Method, StatusCode};
 use poem::web::websocket::{CloseCode, Message, WebSocketStream};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -189,7 +189,11 @@ impl Native {
         loop {
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Closing(close::RESTART, "the server stops"),
+                () = self.stop.cancelled() => {
+                    // one after the other: they all come back at once, to somebody else
+                    sleep(self.hub.spread()).await;
+                    return Closing(close::RESTART, "the server stops");
+                }
                 () = &mut timer => {
                     if let Err(closing) = self.time_passes(terms, out).await {
                         return closing;

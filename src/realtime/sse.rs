@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use poem::web::sse::Event;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -53,7 +53,7 @@ impl Streams {
         tokio::spawn(async move {
             let _here = streams.registry.enter(&identity);
             let mut session = Session::new(&streams.hub, streams.api.clone(), &identity, token);
-            let mut out = Out { events: sender, ids: Ids::Of(None) };
+            let mut out = Out { events: sender, ids: Ids::Of(None), is_fresh: false };
             let _ = timeout(identity.time_left(), streams.run(what, &mut session, &mut out)).await;
         });
         events
@@ -62,6 +62,7 @@ impl Streams {
     async fn run(&self, what: What, session: &mut Session, out: &mut Out) -> Result<(), Ended> {
         match what {
             What::Chat { chat, since } => {
+                out.is_fresh = since.is_none();
                 session.subscribe(chat, since, None);
             }
             What::All { since } => {
@@ -75,7 +76,10 @@ impl Streams {
         }
         loop {
             let signal = tokio::select! {
-                () = self.stop.cancelled() => return Ok(()),
+                () = self.stop.cancelled() => {
+                    sleep(self.hub.spread()).await;
+                    return Ok(());
+                }
                 () = out.events.closed() => return Ok(()),
                 signal = session.next() => signal,
             };
@@ -119,6 +123,8 @@ enum Ids {
 struct Out {
     events: mpsc::Sender<Event>,
     ids: Ids,
+    /// Nothing was missed, since it goes on from nowhere.
+    is_fresh: bool,
 }
 
 impl Out {
@@ -140,12 +146,12 @@ impl Sink for Out {
     async fn tell(&mut self, told: Told<'_>) -> Result<(), Ended> {
         let Some(mut data) = frames::told(&told) else { return Ok(()) };
         let (kind, rev) = match &told {
-            // nobody asked by a frame; and no id: what was missed comes after it
+            // nobody asked by a frame; and no id where what was missed comes after it
             Told::Subscribed { chat, head, epoch, .. } => {
                 self.ids = Ids::Of(Some((*epoch).into()));
                 let begun = ServerFrame::Subscribed(frames::subscribed(*head, epoch));
                 data = begun.text(Some(*chat), None, None);
-                (begun.kind(), None)
+                (begun.kind(), self.is_fresh.then_some(*head))
             }
             Told::Live(seen) => (Kind::from(seen.event.kind(seen.form)), Some(seen.rev)),
             Told::Missed { change, .. } => (Kind::from(change.kind), Some(change.rev)),

@@ -104,10 +104,11 @@ impl Told {
     }
 }
 
-/// Every row of every table, and every setting that the database or its roles have.
+/// Every row of every table that outlives a crash, and every setting that the database or its roles have.
 async fn db_everything(client: &Client) -> Vec<String> {
     let tables =
-        "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname in ('chat', 'chat_private') order by 1";
+        "select c.oid::regclass::text from pg_class c where c.relnamespace in ('chat'::regnamespace, 'chat_private'::regnamespace)
+         and c.relkind in ('r', 'p') and c.relpersistence = 'p' order by 1";
     let mut rows = Vec::new();
     for table in client.query(tables, &[]).await.expect(tables) {
         let table: &str = table.get(0);

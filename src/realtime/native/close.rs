@@ -16,7 +16,7 @@ pub const TOO_MANY: u16 = 4429;
 /// All of them: why, and how to come back.
 pub const ALL: [(u16, &str, &str); 6] = [
     (NO_TEXT, "a frame was not a text", "when it is mended"),
-    (RESTART, "the server stops", "at once, after a random part of a few seconds"),
+    (RESTART, "the server stops; it closes its sockets one after the other", "at once"),
     (AGAIN, "what was to be told could not be read, or not be sent in time", "in a moment"),
     (TOKEN_EXPIRED, "the token has expired", "with another"),
     (SILENT, "nothing was heard for a minute", "at once"),

@@ -72,6 +72,6 @@ async fn plain_sql_is_told_as_well_and_what_is_forged_tells_what_is_so() {
     // who is not in it any more has not read anything
     bob.leaves(chat).await.expect_status(204);
     psql.execute("select pg_notify('chat', $1)", &[&again]).await.expect("anybody may");
-    hers.next_is("participant.left").await;
+    hers.next_frame("participant.left").await;
     assert!(hers.so_far().await.iter().all(|frame| frame["type"] != "read"));
 }
