@@ -109,6 +109,8 @@ async fn tell_again(dsn: &Dsn, asides: &Asides, probe: &Probe, untold: &Untold) 
 async fn tell(client: &Client, asides: &Asides, probe: &Probe, untold: &Untold) -> anyhow::Result<Infallible> {
     // who typed while there was no connection does no more
     untold.hints().retain(|hint| !matches!(hint, Hint::Typing { .. }));
+    // what a NOTIFY says outlives no crash anyway: it need not wait for the disk
+    client.batch_execute("set synchronous_commit = off").await?;
     let notify = client.prepare_typed(NOTIFY, &[Type::TEXT, Type::TEXT]).await?;
     let send = async |payload: String| timeout(ANSWER_WAIT, client.execute(&notify, &[&CHANNEL, &payload])).await;
     let mut next_probe = Instant::now();
