@@ -186,6 +186,7 @@ impl Announcer {
         let (over, count) = (Arc::clone(&is_over), Arc::clone(&told));
         let task = tokio::spawn(async move {
             let _connection = connection;
+            client.batch_execute("set synchronous_commit = off").await?; // as the server's does
             let notify = client.prepare_typed("select pg_catalog.pg_notify('chat', $1)", &[Type::TEXT]).await?;
             let mut next = Instant::now();
             while !over.load(Relaxed) {
