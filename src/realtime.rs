@@ -40,9 +40,9 @@ use crate::db::Db;
 use crate::dsn::Dsn;
 use crate::params;
 
-/// Connections that the relay has: its own, so that a crowd of requests does not keep it waiting. One for what is in the chats' logs, one for
-/// what is told beside them.
-const READING: usize = 2;
+/// Connections that the relay reads with: one of its own for what is in the chats' logs, so that nothing else keeps that waiting, and as many
+/// for what is told beside them.
+const READING: usize = 1;
 
 const SEALING_KEY: &str = "select chat.sealing_key() as key";
 
@@ -75,6 +75,7 @@ impl Live {
         let hub = Arc::new(Hub::default());
         let probe = Probe::default();
         let reader = Db::new(&named(through, "tabletalk relay"), READING)?.hinting_with(db);
+        let beside = Db::new(&named(through, "tabletalk relay"), READING)?.hinting_with(db);
         let (listening, announcing) = (named(route, "tabletalk listener"), named(route, "tabletalk announcer"));
         let life = Life::now(&reader).await?;
         hub.database_stands_at(&life);
@@ -88,8 +89,8 @@ impl Live {
             tokio::spawn(announcer::announce(announcing, db.hints().clone(), both.clone(), probe.clone(), silence.clone()));
         let tasks = vec![
             tokio::spawn(relay::listen(listening, both, probe.clone(), stop.clone())),
-            tokio::spawn(asides::tell(reader.clone(), asides, stop.clone())),
-            tokio::spawn(presence::keep(reader.clone(), probe.process(), registry.clone(), stop.clone())),
+            tokio::spawn(asides::tell(beside.clone(), asides, stop.clone())),
+            tokio::spawn(presence::keep(beside, probe.process(), registry.clone(), stop.clone())),
             tokio::spawn(relay::read(reader, Arc::clone(&hub), life, stop.clone())),
         ];
         let live = Self { hub, registry, tasks, announcer, silence };

@@ -88,6 +88,10 @@ pub async fn stream(doors: Data<&Doors>, request: &Request) -> Response {
 async fn enter(doors: &Doors, request: &Request) -> Result<(Identity, String), ApiError> {
     let token = token(request.headers(), request.uri().query().unwrap_or_default()).unwrap_or_default();
     let identity = doors.native.authenticator.verify(&token).await.map_err(refusal)?;
+    if !doors.native.registry.has_room_for(&identity) {
+        let detail = "nobody has more sockets and streams at once";
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", detail).into());
+    }
     Ok((identity, token))
 }
 

@@ -65,7 +65,14 @@ impl Envelope {
     pub async fn send(&self, connection: Object, statements: &Statements, hints: &Hints) -> Result<Vec<Row>, DbError> {
         let lease = Lease(Some(connection));
         let flushed = timeout(ANSWER_WAIT, self.flush(lease.connection(), statements, hints)).await;
-        match flushed.unwrap_or_else(|_| Err(Failure::OfEnvelope(silent()))) {
+        let flushed = flushed.unwrap_or_else(|_| {
+            // it may have been committed all the same
+            if let Access::Write { lock } = self.access {
+                hints.add(lock.map(Hint::Chat));
+            }
+            Err(Failure::OfEnvelope(silent()))
+        });
+        match flushed {
             Ok(rows) => {
                 lease.give_back();
                 Ok(rows)

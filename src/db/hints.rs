@@ -65,6 +65,17 @@ impl fmt::Display for Hint {
     }
 }
 
+impl Hint {
+    /// Adds it to others, of which there are [`HINTS_MAX`] at most. False: it is there, or there is no room.
+    pub fn join(self, others: &mut BTreeSet<Self>) -> bool {
+        if let Self::Typing { chat, user, is_typing } = self {
+            // what they said last counts
+            others.remove(&Self::Typing { chat, user, is_typing: !is_typing });
+        }
+        others.len() < HINTS_MAX && others.insert(self)
+    }
+}
+
 /// What changed, and nobody has announced yet. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Hints(Arc<Inner>);
@@ -81,14 +92,7 @@ impl Hints {
         let mut all = self.0.all.lock().unwrap_or_else(PoisonError::into_inner);
         let mut grew = false;
         for hint in hints {
-            if all.len() >= HINTS_MAX {
-                break;
-            }
-            if let Hint::Typing { chat, user, is_typing } = hint {
-                // what they said last counts
-                all.remove(&Hint::Typing { chat, user, is_typing: !is_typing });
-            }
-            grew |= all.insert(hint);
+            grew |= hint.join(&mut all);
         }
         drop(all);
         if grew {

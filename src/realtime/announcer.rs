@@ -59,7 +59,7 @@ pub async fn announce(dsn: Dsn, hints: Hints, (hub, asides): (Arc<Hub>, Arc<Asid
         () = gather(&hints, &hub, &asides, &untold) => {}
         () = tell_again(&dsn, &asides, &probe, &untold) => {}
     }
-    untold.hints().extend(hints.drain());
+    untold.add(hints.drain());
     if !untold.hints().is_empty() && timeout(LAST_WORDS, tell_the_rest(&dsn, &probe, &untold)).await.is_err() {
         tracing::warn!("what was committed last is found by the other processes' sweep");
     }
@@ -85,7 +85,7 @@ async fn gather(hints: &Hints, hub: &Hub, asides: &Asides, untold: &Untold) {
         for hint in &hints {
             asides.hint(*hint, true);
         }
-        untold.hints().extend(hints);
+        untold.add(hints);
         untold.more.notify_one();
     }
 }
@@ -114,15 +114,24 @@ async fn tell(client: &Client, asides: &Asides, probe: &Probe, untold: &Untold) 
     let notify = client.prepare_typed(NOTIFY, &[Type::TEXT, Type::TEXT]).await?;
     let send = async |payload: String| timeout(ANSWER_WAIT, client.execute(&notify, &[&CHANNEL, &payload])).await;
     let mut next_probe = Instant::now();
+    let mut is_sealed = false;
     loop {
         // first, so that no rush keeps it waiting
         if next_probe <= Instant::now() {
             next_probe = Instant::now() + PROBE_EVERY;
             send(probe.next()).await??;
         }
-        let (mut text, told) = payload(probe.process(), &mut untold.hints());
-        if told.is_empty() {
+        // by turns, so that neither keeps the other waiting
+        is_sealed = !is_sealed;
+        let mut text = if is_sealed { sealed(asides, &mut untold.hints()) } else { String::new() };
+        let mut told = Vec::new();
+        if text.is_empty() {
+            (text, told) = payload(probe.process(), &mut untold.hints());
+        }
+        if told.is_empty() && !is_sealed {
             text = sealed(asides, &mut untold.hints());
+        } else if told.is_empty() && text.ends_with(':') {
+            text.clear();
         }
         if text.is_empty() {
             tokio::select! {
@@ -130,13 +139,21 @@ async fn tell(client: &Client, asides: &Asides, probe: &Probe, untold: &Untold) 
                 () = untold.more.notified() => {}
             }
         } else if !matches!(send(text).await, Ok(Ok(_))) {
-            untold.hints().extend(told);
+            untold.add(told);
             bail!("a NOTIFY was not answered");
         }
     }
 }
 
 impl Untold {
+    /// What is beyond the bound is found by the others' sweep.
+    fn add(&self, hints: impl IntoIterator<Item = Hint>) {
+        let mut all = self.hints();
+        for hint in hints {
+            hint.join(&mut all);
+        }
+    }
+
     fn hints(&self) -> MutexGuard<'_, BTreeSet<Hint>> {
         self.hints.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -155,7 +155,9 @@ impl Asides {
         let until = Instant::now() + TYPING_LASTS;
         let mut waiting = self.waiting();
         if !is_typing {
-            waiting.typing.remove(&(chat, user));
+            if waiting.typing.remove(&(chat, user)).is_none() {
+                return;
+            }
         } else if waiting.typing.get(&(chat, user)).is_some_and(|told| *told + TYPING_REST > until) {
             return;
         } else if waiting.typing.len() < TYPING_MAX || waiting.typing.contains_key(&(chat, user)) {

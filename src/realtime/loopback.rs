@@ -27,6 +27,13 @@ impl Unanswered {
         Self { status, problem }
     }
 
+    /// As the API would have said of what is not even a request.
+    pub fn malformed(detail: &str) -> Self {
+        let status = StatusCode::BAD_REQUEST;
+        let problem = json!({ "status": status.as_u16(), "code": "request_is_malformed", "title": detail, "detail": detail });
+        Self { status, problem }
+    }
+
     /// Whether the same may be answered in a moment.
     pub fn is_passing(&self) -> bool {
         self.status.is_server_error()

@@ -128,8 +128,9 @@ impl Terms {
             self.credit = self.credit.saturating_add(earned).min(BURST);
             self.credited_at = now;
         }
+        let is_within = self.credit > 0;
         self.credit = self.credit.saturating_sub(1);
-        self.credit > 0
+        is_within
     }
 }
 
@@ -155,11 +156,14 @@ impl Native {
 
     /// Who they are, and where their chats stand; the lobby, if there is one, they join and listen to.
     async fn greet(&self, session: &mut Session, terms: &mut Terms, out: &mut Socket) -> Result<(), Ended> {
-        // somebody without an account has no profile
-        let me = session.ask(Method::GET, "/users/me", None).await.ok();
-        let page = session.ask(Method::GET, &format!("/chats?limit={CHATS_NAMED}"), None).await.unwrap_or(Value::Null);
-        let chats = page["data"].as_array().into_iter().flatten();
+        // before the chats are listed: who comes to one in between is told of it from here on
         let (epoch, position) = self.hub.position();
+        let refused = |unanswered: Unanswered| if unanswered.is_passing() { Err(unanswered) } else { Ok(None) };
+        // somebody without an account has no profile
+        let me = session.ask_again("/users/me").await.map(Some).or_else(refused)?;
+        let page =
+            session.ask_again(&format!("/chats?limit={CHATS_NAMED}")).await.map(Some).or_else(refused)?.unwrap_or_default();
+        let chats = page["data"].as_array().into_iter().flatten();
         let mut hello = Hello {
             authenticated_user: me.map(UserAnswer),
             chats: chats.filter_map(|chat| HeadOfChat::deserialize(chat).ok()).collect(),
@@ -188,7 +192,6 @@ impl Native {
         tokio::pin!(timer);
         loop {
             tokio::select! {
-                biased;
                 () = self.stop.cancelled() => {
                     // one after the other: they all come back at once, to somebody else
                     sleep(self.hub.spread()).await;

@@ -30,6 +30,9 @@ const PEOPLE_AT_ONCE: usize = 1_000;
 /// How long the task rests after a statement that failed.
 const REST: Duration = Duration::from_millis(500);
 
+/// Connections that one person may have with this process.
+const CONNECTIONS_OF_ONE_MAX: usize = 200;
+
 const KEEP: &str = "select chat.keep_presence($1, $2, $3, $4) as is_kept";
 
 /// How somebody is here.
@@ -125,6 +128,12 @@ impl Drop for Here {
 }
 
 impl Registry {
+    /// Whether somebody may open one more.
+    pub fn has_room_for(&self, identity: &Identity) -> bool {
+        let count = |user| self.house().people.get(&user).map_or(0, |person| person.connections.len());
+        identity.subject.is_none_or(|user| count(user) < CONNECTIONS_OF_ONE_MAX)
+    }
+
     /// Somebody has a connection from now on. None: neither the host application nor who has no account is anywhere.
     pub fn enter(&self, identity: &Identity) -> Option<Here> {
         let user = identity.subject.filter(|_| identity.role == Role::Authenticated)?;

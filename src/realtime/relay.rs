@@ -44,6 +44,8 @@ const LOOK: &str = "look";
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often chats are looked for that somebody came to, and nobody here listens to.
 const ARRIVALS_EVERY: Duration = Duration::from_millis(250);
+/// How often it looks around at most because somebody said so: anybody may.
+const DOUBT_EVERY: Duration = Duration::from_secs(1);
 /// How long the relay rests after a statement that failed.
 const REST: Duration = Duration::from_millis(200);
 /// After how long without its own probe the connection is given up: two are missing then.
@@ -176,17 +178,25 @@ pub async fn read(db: Db, hub: Arc<Hub>, begun: Life, stop: CancellationToken) {
     let mut chats_at_once = CHATS_AT_ONCE;
     let mut sweep = Instant::now() + SWEEP_EVERY;
     let mut arrivals = Instant::now() + ARRIVALS_EVERY;
+    let mut doubted = Instant::now();
     loop {
         let step = tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = sleep_until(sweep), if !hub.trial().has_no_sweep() => {
+                let looked = look_around(&db, &hub, &mut life).await;
+                // from its end: however long it took, what is due comes in between
                 sweep = Instant::now() + SWEEP_EVERY;
-                look_around(&db, &hub, &mut life).await
+                looked
             }
             () = sleep_until(arrivals) => {
+                if doubted + DOUBT_EVERY <= Instant::now() && !hub.trial().has_no_sweep() && hub.was_doubtful() {
+                    doubted = Instant::now();
+                    sweep = doubted;
+                }
+                let welcomed = welcome(&db, &hub, &mut life).await;
                 arrivals = Instant::now() + ARRIVALS_EVERY;
-                welcome(&db, &hub, &mut life).await
+                welcomed
             }
             () = hub.is_due() => {
                 if !hub.trial().pace.is_zero() {
@@ -270,9 +280,6 @@ async fn look_around(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError>
 
 /// Tells people of chats that they came to.
 async fn welcome(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError> {
-    if hub.was_doubtful() && !hub.trial().has_no_sweep() {
-        look_around(db, hub, life).await?;
-    }
     let rows = db.read_as_relay(ARRIVALS, params![life.snapshot.clone()]).await?;
     for row in &rows {
         match (row.get("what"), row.get::<_, Option<Uuid>>("chat_id"), row.get::<_, Option<Uuid>>("user_id")) {

@@ -19,6 +19,7 @@ use super::hub::{CHATS_OF_ONE_MAX, Heard, Hub, Listener, Ready, Signal};
 use super::loopback::{Loopback, Unanswered};
 use crate::api::shapes::change::Change;
 use crate::auth::Identity;
+use crate::wire::Position;
 
 /// Chats that a session waits for at once: fewer than a line holds signals.
 const WAITING_MAX: usize = 64;
@@ -59,6 +60,12 @@ pub enum Ended {
     Hangup,
     /// The API did not answer, or not as hoped.
     Unanswered(Unanswered),
+}
+
+impl From<Unanswered> for Ended {
+    fn from(unanswered: Unanswered) -> Self {
+        Self::Unanswered(unanswered)
+    }
 }
 
 /// Where a session tells.
@@ -161,6 +168,9 @@ impl Session {
     /// # Errors
     /// When the API did not answer, or the connection is no more.
     pub async fn subscribe_all(&mut self, since: Option<String>, sink: &mut impl Sink) -> Result<String, Ended> {
+        if since.as_ref().is_some_and(|since| since.parse::<Position>().is_err()) {
+            return Err(Ended::Unanswered(Unanswered::malformed("since is a position that was given")));
+        }
         // before they are listed: who comes to one afterwards is told
         self.listener.listen_everywhere();
         let (epoch, begun) = self.hub.position();
@@ -170,6 +180,8 @@ impl Session {
             None => begun,
         };
         self.gone.clear();
+        // they may have asked before
+        self.backlog.retain(|wanted| wanted.why != Why::Everywhere);
         // the list was read before the walk: what happened since is told again rather than missed
         for (chat, head) in known {
             let since = Some(Since { rev: head, epoch: Some(Arc::clone(&epoch)) });
@@ -200,7 +212,7 @@ impl Session {
         while self.waiting < WAITING_MAX
             && let Some(wanted) = self.backlog.pop_front()
         {
-            // beyond what one connection may listen to, the rest is not listened to: documented, and told by `more`
+            // beyond what one connection may listen to, the rest is not listened to
             if !self.places.contains_key(&wanted.chat) && !self.want(wanted) {
                 self.backlog.clear();
             }
@@ -234,11 +246,11 @@ impl Session {
 
     async fn heed(&mut self, signal: Signal, sink: &mut impl Sink) -> Result<(), Ended> {
         match signal {
-            Signal::Behind => self.begin_anew(),
+            Signal::Behind => self.begin_anew().await?,
             Signal::Arrived { chat } => self.arrive(chat),
-            // of a chat that they listened to until just now: not any more
-            Signal::Aside(aside) if aside.chat.is_some_and(|chat| !self.places.contains_key(&chat)) => {}
-            Signal::Aside(aside) => sink.tell(Told::Aside(&aside)).await?,
+            // by a chat that they listened to until just now: not any more
+            Signal::Aside(_, by) if self.places.get(&by).is_none_or(|place| place.waiting.is_some()) => {}
+            Signal::Aside(aside, _) => sink.tell(Told::Aside(&aside)).await?,
             Signal::Heard { chat, ear, what } => {
                 // what was sent to an ear of before is not meant any more
                 if self.places.get(&chat).is_some_and(|place| place.ear == ear) {
@@ -250,8 +262,8 @@ impl Session {
     }
 
     /// What waited is not all: the API has the rest.
-    fn begin_anew(&mut self) {
-        let arrivals = self.listener.begin_anew();
+    async fn begin_anew(&mut self) -> Result<(), Ended> {
+        let mut arrivals = self.listener.begin_anew();
         self.waiting = 0;
         for (chat, place) in std::mem::take(&mut self.places) {
             let wanted = if let Some(wanted) = place.waiting {
@@ -264,16 +276,19 @@ impl Session {
             if wanted.why == Why::Asked { self.backlog.push_front(wanted) } else { self.backlog.push_back(wanted) }
         }
         self.go_on();
+        // in another life of the database there may be chats that nobody came to
+        if self.listener.is_everywhere() {
+            arrivals.extend(self.chats().await?.into_iter().map(|(chat, _)| chat));
+        }
         for chat in arrivals {
             self.arrive(chat);
         }
+        Ok(())
     }
 
     fn arrive(&mut self, chat: Uuid) {
-        // that their part in a chat changed which they listen to, they hear by that chat
-        let is_asked = |wanted: &Wanted| wanted.chat == chat && wanted.why == Why::Asked;
-        if !self.places.contains_key(&chat) && !self.backlog.iter().any(is_asked) {
-            self.backlog.retain(|wanted| wanted.chat != chat);
+        // that their part in a chat changed which they listen to, or are about to, they hear by that chat
+        if !self.places.contains_key(&chat) && !self.backlog.iter().any(|wanted| wanted.chat == chat) {
             self.backlog.push_front(Wanted { chat, since: None, why: Why::Arrived, reference: None });
             self.go_on();
         }

@@ -9,6 +9,9 @@ use super::super::asides::Aside;
 use super::super::batch::Standing;
 use super::Hub;
 
+/// Of chats that more than so many listen to, here, nobody is told who types, reads, comes and goes: everybody would be told of everybody.
+const LISTENERS_MAX: usize = 1_000;
+
 impl Hub {
     /// Whether anybody here listens to a chat.
     pub fn is_listened_to(&self, chat: Uuid) -> bool {
@@ -31,11 +34,15 @@ impl Hub {
             return;
         }
         let mut told = HashSet::new();
-        for watched in chats.into_iter().filter_map(|chat| state.chats.get(&chat)) {
+        let watched = |chat| state.chats.get(&chat).map(|watched| (chat, watched));
+        for (chat, watched) in chats.into_iter().filter_map(watched) {
+            if watched.ears.len() > LISTENERS_MAX {
+                continue;
+            }
             for ear in &watched.ears {
                 let is_in = ear.is_ready && ear.standing.is_some_and(Standing::is_in);
                 if is_in && ear.who.user.is_some_and(|user| !but.contains(&user)) && told.insert(ear.line.id) {
-                    ear.line.tell_aside(aside);
+                    ear.line.tell_aside(aside, chat);
                 }
             }
         }

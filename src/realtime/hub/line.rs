@@ -29,7 +29,7 @@ pub enum Signal {
     /// They came to a chat, or something about their part in it changed.
     Arrived { chat: Uuid },
     /// Something that stands in no log.
-    Aside(Arc<Aside>),
+    Aside(Arc<Aside>, Uuid),
     /// They fell behind: what they were told is not all, and [`super::Listener::begin_anew`] is due.
     Behind,
 }
@@ -75,7 +75,8 @@ struct Inbox {
     is_behind: bool,
     /// Chats that they came to while they were behind.
     arrivals: BTreeSet<Uuid>,
-    asides: BTreeMap<Key, Arc<Aside>>,
+    /// Each with the chat by which they are to hear it.
+    asides: BTreeMap<Key, (Arc<Aside>, Uuid)>,
 }
 
 impl Signal {
@@ -110,11 +111,11 @@ impl Line {
     }
 
     /// Tells them what stands in no log; what they were not told yet of the same is forgotten.
-    pub fn tell_aside(&self, aside: &Arc<Aside>) {
+    pub fn tell_aside(&self, aside: &Arc<Aside>, by: Uuid) {
         let mut inbox = self.inbox();
         let key = aside.key();
         if inbox.asides.len() < ASIDES_MAX || inbox.asides.contains_key(&key) {
-            inbox.asides.insert(key, Arc::clone(aside));
+            inbox.asides.insert(key, (Arc::clone(aside), by));
         }
         drop(inbox);
         self.news.notify_one();
@@ -174,7 +175,7 @@ impl Inbox {
         }
         let Some(signal) = self.signals.pop_front() else {
             self.signals = VecDeque::new(); // an idle connection keeps nothing
-            return self.asides.pop_first().map(|(_, aside)| Signal::Aside(aside));
+            return self.asides.pop_first().map(|(_, (aside, by))| Signal::Aside(aside, by));
         };
         self.weight -= signal.weight();
         Some(signal)
@@ -213,7 +214,10 @@ mod tests {
     async fn of_what_stands_in_no_log_the_last_is_told_when_nothing_else_is_and_makes_nobody_fall_behind() {
         let line = Line::new(1);
         for n in 0..3_000 {
-            line.tell_aside(&Aside::new(None, What::Read { user: Uuid::from_u128(n % 2), seq: n.try_into().expect("small") }));
+            line.tell_aside(
+                &Aside::new(None, What::Read { user: Uuid::from_u128(n % 2), seq: n.try_into().expect("small") }),
+                Uuid::nil(),
+            );
         }
         line.send(arrived(7));
         assert!(matches!(line.next().await, Signal::Arrived { .. }));
@@ -221,11 +225,11 @@ mod tests {
         assert!(matches!(line.next().await, Signal::Behind));
         line.begin_anew();
         for expected in [2_998, 2_999] {
-            let Signal::Aside(aside) = line.next().await else { panic!("there is one more") };
+            let Signal::Aside(aside, _) = line.next().await else { panic!("there is one more") };
             assert!(matches!(aside.what, What::Read { seq, .. } if seq == expected), "{aside:?}");
         }
         for n in 0..=ASIDES_MAX as u128 {
-            line.tell_aside(&Aside::new(None, What::Read { user: Uuid::from_u128(n), seq: 1 }));
+            line.tell_aside(&Aside::new(None, What::Read { user: Uuid::from_u128(n), seq: 1 }), Uuid::nil());
         }
         assert_eq!(line.inbox().asides.len(), ASIDES_MAX);
     }

@@ -30,12 +30,14 @@ impl Listener {
         if self.chats.len() >= CHATS_OF_ONE_MAX && !self.chats.contains(&chat) {
             return None;
         }
-        self.chats.insert(chat);
+        let is_again = !self.chats.insert(chat);
         self.ears = self.ears.wrapping_add(1);
         let mut state = self.hub.state();
         let ear = Ear { id: self.ears, who: self.who, standing: None, is_ready: false, line: Arc::clone(&self.line) };
         let ears = &mut state.chats.entry(chat).or_default().ears;
-        ears.retain(|ear| ear.line.id != self.line.id);
+        if is_again {
+            ears.retain(|ear| ear.line.id != self.line.id);
+        }
         ears.push(ear);
         state.due.insert(chat);
         self.hub.wake(state);
@@ -53,6 +55,11 @@ impl Listener {
         let Some(user) = self.who.user.filter(|_| !self.is_everywhere) else { return };
         self.is_everywhere = true;
         self.hub.state().everywhere.entry(user).or_default().push(Arc::clone(&self.line));
+    }
+
+    /// Whether they are told of chats that they come to.
+    pub fn is_everywhere(&self) -> bool {
+        self.is_everywhere
     }
 
     /// After [`Signal::Behind`]: listens to nothing; these are the chats that they came to meanwhile.
@@ -96,7 +103,10 @@ impl Drop for Listener {
 
 fn leave(state: &mut State, chat: Uuid, id: u64) {
     if let Entry::Occupied(mut watched) = state.chats.entry(chat) {
-        watched.get_mut().ears.retain(|ear| ear.line.id != id);
+        let ears = &mut watched.get_mut().ears;
+        if let Some(place) = ears.iter().position(|ear| ear.line.id == id) {
+            ears.swap_remove(place);
+        }
         if watched.get().ears.is_empty() {
             watched.remove();
         }

@@ -16,7 +16,7 @@ use crate::realtime::loopback::Unanswered;
 /// Chats that are listed at once.
 const CHATS_AT_ONCE: u32 = 200;
 /// Changes that are read at once: they are held while the other side reads them.
-const CHANGES_AT_ONCE: u32 = 200;
+const CHANGES_AT_ONCE: u32 = 100;
 /// How often what was missed is tried to be read while the database is away, and how long between.
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -39,7 +39,8 @@ impl Session {
         loop {
             let Some(place) = self.places.get(&chat).filter(|place| place.waiting.is_none()) else { return Ok(()) };
             let mut path = format!("/chats/{chat}/changes?since={}&limit={CHANGES_AT_ONCE}", place.floor);
-            if place.floor > 0 && place.epoch.contains('.') {
+            let is_epoch = place.epoch.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+            if place.floor > 0 && place.epoch.contains('.') && is_epoch {
                 path += &format!("&epoch={}", place.epoch);
             }
             let answer = match self.ask_again(&path).await {
@@ -116,7 +117,10 @@ impl Session {
     }
 
     /// Reads, again and again while the database is away.
-    pub(super) async fn ask_again(&self, path: &str) -> Result<Value, Unanswered> {
+    ///
+    /// # Errors
+    /// With what the API answered at last, if that is not a success.
+    pub async fn ask_again(&self, path: &str) -> Result<Value, Unanswered> {
         let mut tries = 0;
         loop {
             match self.ask(Method::GET, path, None).await {

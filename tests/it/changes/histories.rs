@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::device::Device;
@@ -35,15 +34,7 @@ pub async fn something_happens(
     let there = format!("{here}/messages/{message}");
     let role = *random.pick(&["member", "moderator", "owner"]);
     let n = random.next();
-    let statement = |statement: String| async move {
-        // plain SQL may meet another's locks in another order, and is told so
-        loop {
-            match server.database.db_owner().await.batch_execute(&statement).await {
-                Err(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) => {}
-                done => return done.expect("the DBA may"),
-            }
-        }
-    };
+    let statement = |statement: String| async move { server.database.db_does(&statement).await };
     let place = chats.iter().position(|known| *known == chat).expect("it is one of them");
     let to = whom.name.clone();
     let (what, answer): (String, Option<Answer>) = match random.below(100) {

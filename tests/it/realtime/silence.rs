@@ -60,7 +60,7 @@ impl Way {
     }
 
     async fn happens(self, server: &TestServer, owner: &Person, loser: &Person, chat: Uuid) {
-        let dba = async |statement: String| server.database.db_owner().await.batch_execute(&statement).await.expect(&statement);
+        let dba = async |statement: String| server.database.db_does(&statement).await;
         match self {
             Self::Leaves => drop(loser.leaves(chat).await.expect_status(204)),
             Self::IsRemoved => drop(owner.removes(chat, loser).await.expect_status(204)),

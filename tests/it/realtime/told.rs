@@ -127,3 +127,52 @@ async fn who_listens_to_all_their_chats_hears_of_those_they_come_to() {
     alice.delete(&format!("/chats/{new}/participants/{}", bob.id)).await.expect_status(204);
     assert_eq!(socket.next_is("chat.deleted").await["payload"]["id"], json!(new));
 }
+
+#[tokio::test]
+async fn in_another_life_of_the_database_all_chats_are_looked_for() {
+    let server = TestServer::start().await;
+    let (alice, carol) = (server.person("alice").await, server.person("carol").await);
+    let old = alice.group_with(&[&carol]).await;
+    let new = alice.group_with(&[]).await;
+    let mut hers = Socket::of(&carol).await;
+    let ack = hers.ask(json!({ "type": "subscribe", "chatId": "*" })).await;
+    assert_eq!(ack["type"], "ack", "{ack}");
+    alice.says(old, "before").await;
+    assert_eq!(hers.next_frame("message.created").await["payload"]["text"], "before");
+    // as after a restore: nothing that happened before it is a change
+    let owner = server.database.db_owner().await;
+    let restored = format!(
+        "begin; insert into chat.participants (chat_id, user_id) values ('{new}', '{}');
+         update chat.settings set life = life + 1; commit",
+        carol.id
+    );
+    owner.batch_execute(&restored).await.expect(&restored);
+    let (mut is_listed_anew, mut is_entered) = (false, false);
+    while !(is_listed_anew && is_entered) {
+        let frame = hers.next().await;
+        is_listed_anew |= frame["type"] == "resync" && frame["chatId"] == json!(old);
+        is_entered |= frame["type"] == "chat.created" && frame["chatId"] == json!(new);
+    }
+    alice.says(new, "in the new one").await;
+    assert_eq!(hers.next_frame("message.created").await["payload"]["text"], "in the new one");
+}
+
+#[tokio::test]
+async fn however_long_the_look_for_arrivals_takes_messages_are_told_in_between() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let chat = alice.group_with(&[&bob]).await;
+    let mut his = listening(&bob, chat).await;
+    let slow = "create or replace function chat_private.arrivals(_since pg_snapshot)
+                returns table (what text, chat_id uuid, user_id uuid, next_position text)
+                language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+                begin
+                  perform pg_sleep(0.4);
+                  return query select 'end', null::uuid, null::uuid, pg_current_snapshot()::text;
+                end $$";
+    server.database.db_owner().await.batch_execute(slow).await.expect(slow);
+    for text in ["one", "two", "three"] {
+        alice.says(chat, text).await;
+        assert_eq!(his.next_is("message.created").await["payload"]["text"], text);
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::cluster::{Cluster, INSTALLER, TEMPLATE, cluster};
@@ -64,6 +65,16 @@ impl Database {
         let client = self.cluster.db_connect(INSTALLER, &self.name).await;
         client.batch_execute("set role chat_owner").await.expect("the installer may become the owner");
         client
+    }
+
+    /// Does something as the owner. Plain SQL may meet another's locks in another order, is told so, and does it again.
+    pub async fn db_does(&self, statement: &str) {
+        loop {
+            match self.db_owner().await.batch_execute(statement).await {
+                Err(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) => {}
+                done => return done.expect(statement),
+            }
+        }
     }
 
     /// A connection as somebody, as in psql: role and claims set for the session.
