@@ -14,7 +14,7 @@ use crate::api::caller::refusal;
 use crate::auth::Identity;
 use crate::error::{ApiError, Problem};
 use crate::realtime::native::{FRAME_MAX, Native};
-use crate::realtime::sse::{HEARTBEAT, Streams, What};
+use crate::realtime::sse::{self, HEARTBEAT, Streams, What};
 
 /// What each socket reads at once, in bytes: the default of 128 KiB would be held by every idle one.
 const READ_BUFFER: usize = 1_024;
@@ -66,6 +66,10 @@ pub async fn stream(doors: Data<&Doors>, request: &Request) -> Response {
     let named = query.split('&').find_map(|pair| pair.strip_prefix("since="));
     let since = request.header("last-event-id").or(named).filter(|since| !since.is_empty());
     let what = match request.raw_path_param("chatId") {
+        None if !since.is_none_or(sse::is_position) => {
+            let detail = "since and Last-Event-ID are a position, as an event's id says it";
+            return ApiError::from(Problem::new(StatusCode::BAD_REQUEST, "request_is_malformed", detail)).into_response();
+        }
         None => What::All { since: since.map(str::to_owned) },
         Some(chat) => {
             let (Ok(chat), Ok(since)) = (chat.parse(), since.map(str::parse).transpose()) else {

@@ -203,7 +203,14 @@ impl Native {
                     }
                 }
                 received = out.socket.next() => {
-                    let Some(Ok(message)) = received else { return BYE };
+                    let message = match received {
+                        Some(Ok(message)) => message,
+                        // what stands behind poem's error has no name here but its text
+                        Some(Err(error)) if error.to_string().starts_with("Space limit exceeded") => {
+                            return Closing(close::TOO_LONG, "the frame is too long");
+                        }
+                        _ => return BYE,
+                    };
                     terms.heard_at = Instant::now();
                     match message {
                         Message::Text(text) => {

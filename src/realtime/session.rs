@@ -40,7 +40,7 @@ pub enum Told<'a> {
     /// Something changed that it had missed.
     Missed { chat: Uuid, change: &'a Change },
     /// What it has of the chat is to be forgotten, and to be listed anew.
-    Anew { chat: Uuid, head: i64 },
+    Anew { chat: Uuid, head: i64, epoch: &'a str },
     /// What it has of all chats is.
     AllAnew,
     /// It does not read the chat any more.
@@ -318,7 +318,7 @@ impl Session {
             Heard::Anew { head, .. } => {
                 place.floor = head; // also a lower one: what stands in the database is what holds
                 place.epoch = db_epoch(&place.epoch).into();
-                sink.tell(Told::Anew { chat, head }).await
+                sink.tell(Told::Anew { chat, head, epoch: &place.epoch }).await
             }
         }
     }

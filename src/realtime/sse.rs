@@ -21,6 +21,7 @@ use super::native::frames::{self, Kind, ServerFrame};
 use super::presence::Registry;
 use super::session::{Ended, SEND_WAIT, Session, Since, Sink, Told};
 use crate::auth::Identity;
+use crate::wire;
 
 /// Events that wait for a connection to be written.
 const WAITING_MAX: usize = 32;
@@ -34,6 +35,11 @@ pub enum What {
     Chat { chat: Uuid, since: Option<Since> },
     /// All of one's chats, from this position on if one is named.
     All { since: Option<String> },
+}
+
+/// Whether a stream of all chats can go on from here.
+pub fn is_position(text: &str) -> bool {
+    text.parse::<wire::Position>().is_ok()
 }
 
 /// What streams need.
@@ -155,7 +161,12 @@ impl Sink for Out {
             }
             Told::Live(seen) => (Kind::from(seen.event.kind(seen.form)), Some(seen.rev)),
             Told::Missed { change, .. } => (Kind::from(change.kind), Some(change.rev)),
-            Told::Anew { head, .. } => (Kind::Resync, Some(*head)),
+            Told::Anew { head, epoch, .. } => {
+                if matches!(self.ids, Ids::Of(_)) {
+                    self.ids = Ids::Of(Some((*epoch).into()));
+                }
+                (Kind::Resync, Some(*head))
+            }
             Told::AllAnew => (Kind::Resync, None),
             Told::Gone { .. } => (Kind::ChatDeleted, None),
             Told::Entered { .. } => (Kind::ChatCreated, None),

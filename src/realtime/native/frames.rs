@@ -30,11 +30,13 @@ pub fn told(told: &Told<'_>) -> Option<String> {
         Told::Missed { chat, change } => {
             ServerFrame::of_change(change.kind, change, For::One).text(Some(*chat), Some(change.rev), None)
         }
-        Told::Anew { chat, head } => {
-            let payload = Resync { chat_id: chat.to_string(), head_rev: Some(*head) };
+        Told::Anew { chat, head, epoch } => {
+            let payload = Resync { chat_id: chat.to_string(), head_rev: Some(*head), epoch: Some((*epoch).to_owned()) };
             ServerFrame::Resync(payload).text(Some(*chat), Some(*head), None)
         }
-        Told::AllAnew => ServerFrame::Resync(Resync { chat_id: client::ALL.to_owned(), head_rev: None }).text(None, None, None),
+        Told::AllAnew => {
+            ServerFrame::Resync(Resync { chat_id: client::ALL.to_owned(), head_rev: None, epoch: None }).text(None, None, None)
+        }
         Told::Gone { chat } => ServerFrame::ChatDeleted(Gone { id: *chat }).text(Some(*chat), None, None),
         Told::Entered { chat, profile } => ServerFrame::ChatCreated(ChatAnswer((*profile).clone())).text(Some(*chat), None, None),
         Told::Aside(aside) => aside.encoding(|aside| ServerFrame::of_aside(&aside.what).text(aside.chat, None, None)).to_owned(),

@@ -52,6 +52,7 @@ impl Session {
             let is_another_life = db_epoch(&place.epoch) != db_epoch(&changes.epoch);
             let is_reset = changes.reset || is_another_life && place.floor > 0;
             place.floor = if is_reset { changes.head_rev } else { changes.next_since };
+            let epoch = db_epoch(&changes.epoch).to_owned();
             place.epoch = changes.epoch.into();
             if is_reset {
                 let is_asked = place.is_asked;
@@ -59,7 +60,7 @@ impl Session {
                 if !is_asked && !self.chat(chat).await.is_ok_and(|chat| chat["myRole"].is_string()) {
                     return self.gone(chat, sink).await;
                 }
-                return sink.tell(Told::Anew { chat, head: changes.head_rev }).await;
+                return sink.tell(Told::Anew { chat, head: changes.head_rev, epoch: &epoch }).await;
             }
             for change in &changes.data {
                 sink.tell(Told::Missed { chat, change }).await?;
@@ -101,7 +102,7 @@ impl Session {
             for entered in list("entered") {
                 if let Some(chat) = id(&entered["id"]) {
                     let head = entered["headRev"].as_i64().unwrap_or(0);
-                    sink.tell(Told::Anew { chat, head }).await?;
+                    sink.tell(Told::Anew { chat, head, epoch: &self.hub.position().0 }).await?;
                 }
             }
             for change in list("data") {

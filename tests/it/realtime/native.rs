@@ -79,6 +79,14 @@ async fn the_simplest_client_talks_in_the_lobby() {
 }
 
 #[tokio::test]
+async fn a_frame_that_is_too_long_is_said_to_be() {
+    let server = TestServer::start().await;
+    let mut socket = Socket::of(&server.person("alice").await).await;
+    socket.say_text(&"x".repeat((1 << 20) + 1)).await;
+    assert_eq!(socket.closes().await.0, 1009);
+}
+
+#[tokio::test]
 async fn what_is_no_frame_is_said_to_be_none_and_ends_nothing() {
     let server = TestServer::start().await;
     let alice = server.person("alice").await;

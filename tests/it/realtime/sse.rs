@@ -98,6 +98,7 @@ async fn who_may_not_read_a_chat_is_told_so_before_it_begins() {
     assert_eq!(refused.body["code"], "chats_are_read_by_participants");
     assert_eq!(server.nobody().get("/stream").await.expect_status(401).body["code"], "token_missing");
     alice.get(&format!("/chats/{chat}/stream?since=x")).await.expect_status(400);
+    alice.get("/stream?since=x").await.expect_status(400);
     let by_address = format!("/chats/{chat}/stream?token={}", mallory.token());
     server.nobody().get(&by_address).await.expect_status(403);
 }

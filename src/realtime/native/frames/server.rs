@@ -260,6 +260,8 @@ pub struct Resync {
     pub chat_id: String,
     /// The chat's highest revision: what happens after it is told.
     pub head_rev: Option<i64>,
+    /// The life of the database that it is of, to be named with it.
+    pub epoch: Option<String>,
 }
 
 /// What the API answered, passed on as it wrote it: by the name of its schema in the API's own document.
