@@ -52,14 +52,15 @@ async fn what_the_loader_makes_is_what_the_triggers_would_have_left() {
 #[test]
 fn a_log_gives_back_what_was_sent() {
     let log = "\
-2026-01-01 10:00:00.000 UTC [7] LOG:  statement: set role chat_api
-2026-01-01 10:00:00.001 UTC [7] LOG:  statement: begin read only
-2026-01-01 10:00:00.002 UTC [7] LOG:  execute s1: /* authenticated */ select
+2026-01-01 10:00:00.000 UTC [7] (tabletalk) LOG:  statement: set role chat_api
+2026-01-01 10:00:00.001 UTC [7] (tabletalk) LOG:  statement: begin read only
+2026-01-01 10:00:00.002 UTC [7] (tabletalk) LOG:  execute s1: /* authenticated */ select
 \t$1, $2::uuid,
 \t':' || $3
-2026-01-01 10:00:00.002 UTC [7] DETAIL:  parameters: $1 = 'it''s, $2 = ''that''', $2 = NULL, $3 = ''
-2026-01-01 10:00:00.003 UTC [7] LOG:  statement: commit
-2026-01-01 10:00:00.004 UTC [7] LOG:  checkpoint starting: time
+2026-01-01 10:00:00.002 UTC [7] (tabletalk) DETAIL:  parameters: $1 = 'it''s, $2 = ''that''', $2 = NULL, $3 = ''
+2026-01-01 10:00:00.003 UTC [9] (tabletalk relay) LOG:  statement: select 'what others ask meanwhile'
+2026-01-01 10:00:00.003 UTC [7] (tabletalk) LOG:  statement: commit
+2026-01-01 10:00:00.004 UTC [8] () LOG:  checkpoint starting: time
 ";
     let plain = |sql: &str| Sent { sql: sql.to_owned(), parameters: Vec::new() };
     let asked = Sent {
