@@ -34,6 +34,8 @@ use crate::auth::{Authenticator, Identity};
 
 /// The longest frame that is read, in bytes: as the longest body of a request.
 pub const FRAME_MAX: usize = 1 << 20;
+/// Bytes that are said before they are sent and waited for.
+const UNSENT_MAX: usize = 64 << 10;
 /// How long the other side may take to close its end.
 const LINGER: Duration = Duration::from_secs(2);
 /// How often a silent connection is pinged.
@@ -137,7 +139,7 @@ impl Terms {
 impl Native {
     /// Serves a socket until either side ends it.
     pub async fn serve(self, socket: WebSocketStream, identity: Identity, token: String) {
-        let mut out = Socket { socket };
+        let mut out = Socket { socket, unsent: 0 };
         let mut session = Session::new(&self.hub, self.api.clone(), &identity, token);
         let here = self.registry.enter(&identity);
         let mut terms = Terms::new(identity, here);
@@ -358,10 +360,17 @@ impl Native {
 /// The socket, as a session tells it.
 struct Socket {
     socket: WebSocketStream,
+    /// Bytes that were said and perhaps not sent yet.
+    unsent: usize,
 }
 
 impl Socket {
     async fn say(&mut self, text: String) -> Result<(), Ended> {
+        // what the other side does not read would gather here
+        if self.unsent > UNSENT_MAX {
+            self.flush().await?;
+        }
+        self.unsent += text.len();
         match timeout(SEND_WAIT, self.socket.feed(Message::Text(text))).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Ended::Hangup),
@@ -369,6 +378,7 @@ impl Socket {
     }
 
     async fn flush(&mut self) -> Result<(), Ended> {
+        self.unsent = 0;
         match timeout(SEND_WAIT, self.socket.flush()).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(Ended::Hangup),
