@@ -68,8 +68,8 @@ pub async fn announce(dsn: Dsn, hints: Hints, (hub, asides): (Arc<Hub>, Arc<Asid
 async fn tell_the_rest(dsn: &Dsn, probe: &Probe, untold: &Untold) {
     let Ok((client, _connection)) = dsn.connect().await else { return };
     loop {
-        let (text, told) = payload(probe.process(), &mut untold.hints());
-        if told.is_empty() || client.query(NOTIFY, &[&CHANNEL, &text]).await.is_err() {
+        let (text, _) = payload(probe.process(), &mut untold.hints());
+        if text.is_empty() || client.query(NOTIFY, &[&CHANNEL, &text]).await.is_err() {
             return;
         }
     }
@@ -123,15 +123,13 @@ async fn tell(client: &Client, asides: &Asides, probe: &Probe, untold: &Untold) 
         }
         // by turns, so that neither keeps the other waiting
         is_sealed = !is_sealed;
-        let mut text = if is_sealed { sealed(asides, &mut untold.hints()) } else { String::new() };
-        let mut told = Vec::new();
+        let take = |is_sealed| {
+            let hints = &mut untold.hints();
+            if is_sealed { (sealed(asides, hints), Vec::new()) } else { payload(probe.process(), hints) }
+        };
+        let (mut text, mut told) = take(is_sealed);
         if text.is_empty() {
-            (text, told) = payload(probe.process(), &mut untold.hints());
-        }
-        if told.is_empty() && !is_sealed {
-            text = sealed(asides, &mut untold.hints());
-        } else if told.is_empty() && text.ends_with(':') {
-            text.clear();
+            (text, told) = take(!is_sealed);
         }
         if text.is_empty() {
             tokio::select! {
@@ -159,7 +157,7 @@ impl Untold {
     }
 }
 
-/// Takes as many hints as a payload holds, and says whose they are; but for those that are to be sealed.
+/// Takes as many hints as a payload holds, and says whose they are; but for those that are to be sealed. Empty: there are none.
 fn payload(process: Uuid, hints: &mut BTreeSet<Hint>) -> (String, Vec<Hint>) {
     let mut text = format!("{}:", process.simple());
     let mut told = Vec::new();
@@ -172,6 +170,9 @@ fn payload(process: Uuid, hints: &mut BTreeSet<Hint>) -> (String, Vec<Hint>) {
         }
         let _ = write!(text, "{hint}");
         told.push(hint);
+    }
+    if told.is_empty() {
+        text.clear();
     }
     (text, told)
 }

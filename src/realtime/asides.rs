@@ -164,6 +164,10 @@ impl Asides {
             waiting.typing.insert((chat, user), until);
         }
         drop(waiting);
+        self.tell_typing(chat, user, is_typing);
+    }
+
+    fn tell_typing(&self, chat: Uuid, user: Uuid, is_typing: bool) {
         let aside = Aside::new(Some(chat), What::Typing { user, is_typing });
         self.hub.tell_in([chat], &aside, &HashSet::from([user]));
     }
@@ -179,8 +183,7 @@ impl Asides {
             *until > now
         });
         for (chat, user) in over {
-            let aside = Aside::new(Some(chat), What::Typing { user, is_typing: false });
-            self.hub.tell_in([chat], &aside, &HashSet::from([user]));
+            self.tell_typing(chat, user, false);
         }
     }
 

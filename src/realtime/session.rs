@@ -219,15 +219,14 @@ impl Session {
         }
     }
 
-    fn forget(&mut self, chat: Uuid) -> bool {
+    fn forget(&mut self, chat: Uuid) {
         self.listener.leave(chat);
-        self.forget_place(chat)
+        self.forget_place(chat);
     }
 
-    fn forget_place(&mut self, chat: Uuid) -> bool {
+    fn forget_place(&mut self, chat: Uuid) {
         let place = self.places.remove(&chat);
-        self.waiting -= usize::from(place.as_ref().is_some_and(|place| place.waiting.is_some()));
-        place.is_some()
+        self.waiting -= usize::from(place.is_some_and(|place| place.waiting.is_some()));
     }
 
     /// Does what a signal says.
