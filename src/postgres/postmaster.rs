@@ -76,7 +76,7 @@ impl Postmaster {
                 } else {
                     let path = recorded.as_ref().and_then(|file| file.socket_dir.as_deref());
                     let path = socket::for_new_server(&self.folder, &self.account, path)?;
-                    remove_if_pid_was_reused(recorded, &cluster);
+                    remove_if_pid_was_reused(recorded, &cluster, &path);
                     starting = Some(self.spawn(&path)?);
                     socket_dir = Some(path);
                 }
@@ -297,10 +297,12 @@ impl PidFile {
     }
 }
 
-/// A file whose process number now belongs to something else stops Postgres. Without the file it still sees processes of
-/// the earlier server: by the shared memory, whose key comes from the folder's inode.
-fn remove_if_pid_was_reused(recorded: Option<PidFile>, cluster: &Path) {
+/// A file whose process number now belongs to something else stops Postgres, be it the cluster's or the socket's. So does one
+/// whose process was just killed and is not reaped yet. Without the files it still sees processes of the earlier server: by
+/// the shared memory, whose key comes from the folder's inode.
+fn remove_if_pid_was_reused(recorded: Option<PidFile>, cluster: &Path, socket_dir: &Path) {
     if recorded.is_some_and(|file| file.is_some_process()) {
         let _ = std::fs::remove_file(cluster.join("postmaster.pid"));
+        let _ = std::fs::remove_file(socket::lock_file(socket_dir));
     }
 }

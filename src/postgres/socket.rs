@@ -83,6 +83,11 @@ pub fn verify(path: &Path, account: &Account) -> Result<(), Error> {
     Err(Error::UnsafeSocketFolder { path: path.to_owned(), reason })
 }
 
+/// Where the server writes down whose socket it is.
+pub fn lock_file(path: &Path) -> PathBuf {
+    path.join(format!(".s.PGSQL.{PORT}.lock"))
+}
+
 /// After the server has stopped; the folder is empty then.
 pub fn remove_if_short(path: &Path) {
     if is_short(path) {

@@ -163,15 +163,17 @@ async fn a_server_killed_under_its_user_can_be_had_again() {
 async fn a_process_number_that_was_used_again_does_not_prevent_a_start() {
     let data = Data::new();
     let server = data.start().await;
+    let lock = server.socket_dir().join(format!(".s.PGSQL.{}.lock", server.port()));
     kill(data.postmaster().expect("the server runs"), Signal::SIGKILL).expect("the server is killed");
     drop(server);
     let mut bystander = Command::new("sleep");
     bystander.arg("60").uid(data.cluster().metadata().expect("the cluster").uid());
     let mut bystander = bystander.spawn().expect("a process of the same account");
-    let path = data.cluster().join("postmaster.pid");
-    let text = std::fs::read_to_string(&path).expect("the killed server's file");
-    let (_, rest) = text.split_once('\n').expect("lines");
-    std::fs::write(&path, format!("{}\n{rest}", bystander.id())).expect("written");
+    for path in [data.cluster().join("postmaster.pid"), lock] {
+        let text = std::fs::read_to_string(&path).expect("the killed server's file");
+        let (_, rest) = text.split_once('\n').expect("lines");
+        std::fs::write(&path, format!("{}\n{rest}", bystander.id())).expect("written");
+    }
     let server = in_time(data.start()).await;
     server.stop().await.expect("a stop");
     assert!(bystander.try_wait().expect("its state").is_none(), "the bystander was not touched");
