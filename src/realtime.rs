@@ -13,6 +13,7 @@
 pub mod announcer;
 pub mod asides;
 pub mod batch;
+pub mod channels;
 pub mod hub;
 pub mod loopback;
 pub mod native;
@@ -20,6 +21,7 @@ pub mod presence;
 pub mod relay;
 pub mod sealed;
 pub mod session;
+pub mod socket;
 pub mod sse;
 pub mod trial;
 

@@ -13,7 +13,8 @@ use tokio_util::task::TaskTracker;
 use crate::api::caller::refusal;
 use crate::auth::Identity;
 use crate::error::{ApiError, Problem};
-use crate::realtime::native::{FRAME_MAX, Native};
+use crate::realtime::native::Native;
+use crate::realtime::socket::FRAME_MAX;
 use crate::realtime::sse::{self, HEARTBEAT, Streams, What};
 
 /// What each socket reads at once, in bytes: the default of 128 KiB would be held by every idle one.
@@ -41,17 +42,21 @@ pub async fn native(doors: Data<&Doors>, request: &Request, socket: WebSocket) -
         Err(refusal) => return refusal.into_response(),
     };
     let (native, open) = (doors.native.clone(), doors.open.clone());
-    let config = WebSocketConfig::default()
+    socket
+        .protocols([BEARER])
+        .config(config())
+        .on_upgrade(move |socket| open.track_future(native.serve(socket, identity, token)))
+        .into_response()
+}
+
+/// How every socket reads and writes.
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(WRITE_BUFFER_MAX)
         .max_message_size(Some(FRAME_MAX))
-        .max_frame_size(Some(FRAME_MAX));
-    socket
-        .protocols([BEARER])
-        .config(config)
-        .on_upgrade(move |socket| open.track_future(native.serve(socket, identity, token)))
-        .into_response()
+        .max_frame_size(Some(FRAME_MAX))
 }
 
 /// `/chats/{chatId}/stream` and `/stream`: server-sent events. The token is in the header `Authorization` or in `?token=`, where to go on from

@@ -6,6 +6,7 @@
 //! **Invariant**: what changed about who reads a chat is applied before any row of the same snapshot is passed on.
 
 mod aside;
+mod directory;
 mod line;
 mod listener;
 
@@ -91,6 +92,8 @@ struct State {
     chats: HashMap<Uuid, Watched>,
     /// Who listens to all their chats.
     everywhere: HashMap<Uuid, Vec<Arc<Line>>>,
+    /// Who lists rooms.
+    directory: Vec<Arc<Line>>,
     due: BTreeSet<Uuid>,
     /// The house has policies of its own: everybody looks for themselves.
     is_strict: bool,

@@ -10,12 +10,11 @@ mod lobby;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt as _, StreamExt as _};
 use poem::http::{Method, StatusCode};
-use poem::web::websocket::{CloseCode, Message, WebSocketStream};
+use poem::web::websocket::{Message, WebSocketStream};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -29,24 +28,12 @@ use self::frames::{Asked, ClientFrame, ServerFrame};
 use super::hub::Hub;
 use super::loopback::{Loopback, Unanswered};
 use super::presence::{Here, Registry};
-use super::session::{Ended, SEND_WAIT, Session, Since, Sink, Told};
+use super::session::{Ended, Session, Since, Sink, Told};
+use super::socket::{BYE, Closing, Credit, Due, Patience, Received, Socket};
 use crate::auth::{Authenticator, Identity};
 
-/// The longest frame that is read, in bytes: as the longest body of a request.
-pub const FRAME_MAX: usize = 1 << 20;
-/// Bytes that are said before they are sent and waited for.
-const UNSENT_MAX: usize = 64 << 10;
-/// How long the other side may take to close its end.
-const LINGER: Duration = Duration::from_secs(2);
-/// How often a silent connection is pinged.
-const PING_EVERY: Duration = Duration::from_secs(25);
-/// How long a connection may be silent: two pings without an answer.
-const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long before its token ends a client is told.
 const WARNING: Duration = Duration::from_secs(60);
-/// Frames that a client may send at once, and one more each [`REFILL`].
-const BURST: u32 = 100;
-const REFILL: Duration = Duration::from_millis(20);
 /// Chats that `hello` names.
 const CHATS_NAMED: usize = 200;
 
@@ -62,11 +49,6 @@ pub struct Native {
     pub authenticator: Authenticator,
     pub stop: CancellationToken,
 }
-
-/// Why a socket is closed by this side.
-struct Closing(u16, &'static str);
-
-const BYE: Closing = Closing(1000, "");
 
 impl From<Ended> for Closing {
     fn from(ended: Ended) -> Self {
@@ -87,10 +69,8 @@ struct Terms {
     here: Option<Here>,
     warn_at: Option<Instant>,
     ends_at: Instant,
-    heard_at: Instant,
-    ping_at: Instant,
-    credit: u32,
-    credited_at: Instant,
+    patience: Patience,
+    credit: Credit,
 }
 
 impl Terms {
@@ -102,10 +82,8 @@ impl Terms {
             here,
             warn_at: None,
             ends_at: now,
-            heard_at: now,
-            ping_at: now + PING_EVERY,
-            credit: BURST,
-            credited_at: now,
+            patience: Patience::default(),
+            credit: Credit::default(),
         };
         terms.renew();
         terms
@@ -119,41 +97,23 @@ impl Terms {
 
     /// When something is due.
     fn next_at(&self) -> Instant {
-        self.ends_at.min(self.ping_at).min(self.warn_at.unwrap_or(self.ends_at))
-    }
-
-    /// Whether one more frame is within what a client may send.
-    fn spend(&mut self) -> bool {
-        let now = Instant::now();
-        let earned = u32::try_from((now - self.credited_at).as_millis() / REFILL.as_millis()).unwrap_or(BURST);
-        if earned > 0 {
-            self.credit = self.credit.saturating_add(earned).min(BURST);
-            self.credited_at = now;
-        }
-        let is_within = self.credit > 0;
-        self.credit = self.credit.saturating_sub(1);
-        is_within
+        self.ends_at.min(self.patience.next_at()).min(self.warn_at.unwrap_or(self.ends_at))
     }
 }
 
 impl Native {
     /// Serves a socket until either side ends it.
     pub async fn serve(self, socket: WebSocketStream, identity: Identity, token: String) {
-        let mut out = Socket { socket, unsent: 0 };
+        let mut out = Socket::new(socket);
         let mut session = Session::new(&self.hub, self.api.clone(), &identity, token);
         let here = self.registry.enter(&identity);
         let mut terms = Terms::new(identity, here);
-        let Closing(code, reason) = match Box::pin(self.greet(&mut session, &mut terms, &mut out)).await {
+        let closing = match Box::pin(self.greet(&mut session, &mut terms, &mut out)).await {
             Ok(()) => self.talk(&mut session, &mut terms, &mut out).await,
             Err(ended) => ended.into(),
         };
         drop(session);
-        let bye = async {
-            let _ = out.socket.send(Message::close_with(CloseCode::from(code), reason)).await;
-            // what they have sent meanwhile is read: else the system would reset the connection, and the code never arrive
-            while let Some(Ok(_)) = out.socket.next().await {}
-        };
-        let _ = timeout(LINGER, bye).await;
+        out.close(closing).await;
     }
 
     /// Who they are, and where their chats stand; the lobby, if there is one, they join and listen to.
@@ -184,7 +144,7 @@ impl Native {
             let since = Since { rev: lobby.head, epoch: Some(epoch) };
             session.subscribe(lobby.chat, Some(since), None);
         }
-        out.say(ServerFrame::Hello(hello).text(None, None, None)).await?;
+        out.say(Message::Text(ServerFrame::Hello(hello).text(None, None, None))).await?;
         out.flush().await
     }
 
@@ -204,19 +164,11 @@ impl Native {
                         return closing;
                     }
                 }
-                received = out.socket.next() => {
-                    let message = match received {
-                        Some(Ok(message)) => message,
-                        // what stands behind poem's error has no name here but its text
-                        Some(Err(error)) if error.to_string().starts_with("Space limit exceeded") => {
-                            return Closing(close::TOO_LONG, "the frame is too long");
-                        }
-                        _ => return BYE,
-                    };
-                    terms.heard_at = Instant::now();
-                    match message {
-                        Message::Text(text) => {
-                            if !terms.spend() {
+                received = out.next() => {
+                    terms.patience.hear();
+                    match received {
+                        Received::Text(text) => {
+                            if !terms.credit.spend() {
                                 return Closing(close::TOO_MANY, "too many frames");
                             }
                             // in a box, as below: else each idle socket would hold the room that an answer takes
@@ -224,9 +176,10 @@ impl Native {
                                 return ended.into();
                             }
                         }
-                        Message::Binary(_) => return Closing(close::NO_TEXT, "frames are texts"),
-                        Message::Close(_) => return BYE,
-                        Message::Ping(_) | Message::Pong(_) => {}
+                        Received::Binary(_) => return Closing(close::NO_TEXT, "frames are texts"),
+                        Received::TooLong => return Closing(close::TOO_LONG, "the frame is too long"),
+                        Received::Sign => {}
+                        Received::End => return BYE,
                     }
                 }
                 signal = session.next() => {
@@ -250,19 +203,14 @@ impl Native {
         if terms.warn_at.is_some_and(|warn_at| warn_at <= now) {
             terms.warn_at = None;
             let expiring = Expiring { seconds: (terms.ends_at - now).as_secs() };
-            out.say(ServerFrame::TokenExpiring(expiring).text(None, None, None)).await?;
+            out.say(Message::Text(ServerFrame::TokenExpiring(expiring).text(None, None, None))).await?;
             out.flush().await?;
         }
-        if terms.ping_at <= now {
-            if terms.heard_at.elapsed() > IDLE_MAX {
-                return Err(Closing(close::SILENT, "nothing was heard"));
-            }
-            terms.ping_at = now + PING_EVERY;
-            if timeout(SEND_WAIT, out.socket.send(Message::Ping(Vec::new()))).await.is_err() {
-                return Err(BYE);
-            }
+        match terms.patience.due() {
+            Due::Nothing => Ok(()),
+            Due::End => Err(Closing(close::SILENT, "nothing was heard")),
+            Due::Ping => out.ping().await.map_err(|_| BYE),
         }
-        Ok(())
     }
 
     async fn answer(&self, text: &str, session: &mut Session, terms: &mut Terms, out: &mut Socket) -> Result<(), Ended> {
@@ -271,7 +219,7 @@ impl Native {
             Ok(frame) => self.do_as_asked(frame, session, terms, out).await?,
         };
         if let Some(answer) = answer {
-            out.say(answer).await?;
+            out.say(Message::Text(answer)).await?;
         }
         out.flush().await
     }
@@ -357,39 +305,10 @@ impl Native {
     }
 }
 
-/// The socket, as a session tells it.
-struct Socket {
-    socket: WebSocketStream,
-    /// Bytes that were said and perhaps not sent yet.
-    unsent: usize,
-}
-
-impl Socket {
-    async fn say(&mut self, text: String) -> Result<(), Ended> {
-        // what the other side does not read would gather here
-        if self.unsent > UNSENT_MAX {
-            self.flush().await?;
-        }
-        self.unsent += text.len();
-        match timeout(SEND_WAIT, self.socket.feed(Message::Text(text))).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(Ended::Hangup),
-        }
-    }
-
-    async fn flush(&mut self) -> Result<(), Ended> {
-        self.unsent = 0;
-        match timeout(SEND_WAIT, self.socket.flush()).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(Ended::Hangup),
-        }
-    }
-}
-
 impl Sink for Socket {
     async fn tell(&mut self, told: Told<'_>) -> Result<(), Ended> {
         match frames::told(&told) {
-            Some(text) => self.say(text).await,
+            Some(text) => self.say(Message::Text(text)).await,
             None => self.flush().await,
         }
     }

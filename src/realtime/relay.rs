@@ -286,8 +286,12 @@ async fn welcome(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError> {
             ("participant", Some(chat), Some(user)) => {
                 hub.hint([chat]);
                 hub.arrived(user, chat);
+                hub.listed(chat);
             }
-            ("chat", Some(chat), _) => hub.hint([chat]),
+            ("chat", Some(chat), _) => {
+                hub.hint([chat]);
+                hub.listed(chat);
+            }
             _ => life.snapshot = row.get("next_position"),
         }
     }

@@ -47,6 +47,8 @@ pub enum Told<'a> {
     Gone { chat: Uuid },
     /// It came to this chat: as the API writes it.
     Entered { chat: Uuid, profile: &'a Value },
+    /// Something changed about this chat, or about any: who lists rooms is to look.
+    Listed { chat: Option<Uuid> },
     /// Something that stands in no log.
     Aside(&'a Aside),
     /// All that was to be told is told: it may be sent.
@@ -191,6 +193,11 @@ impl Session {
         Ok(position)
     }
 
+    /// Is told which chats changed, whoever is in them: [`Told::Listed`].
+    pub fn list_rooms(&mut self) {
+        self.listener.list_rooms();
+    }
+
     /// Listens to a chat no more.
     pub fn unsubscribe(&mut self, chat: Uuid) {
         self.forget(chat);
@@ -245,8 +252,14 @@ impl Session {
 
     async fn heed(&mut self, signal: Signal, sink: &mut impl Sink) -> Result<(), Ended> {
         match signal {
-            Signal::Behind => self.begin_anew().await?,
+            Signal::Behind => {
+                self.begin_anew().await?;
+                if self.listener.is_listing() {
+                    sink.tell(Told::Listed { chat: None }).await?;
+                }
+            }
             Signal::Arrived { chat } => self.arrive(chat),
+            Signal::Listed { chat } => sink.tell(Told::Listed { chat }).await?,
             // by a chat that they listened to until just now: not any more
             Signal::Aside(_, by) if self.places.get(&by).is_none_or(|place| place.waiting.is_some()) => {}
             Signal::Aside(aside, _) => sink.tell(Told::Aside(&aside)).await?,

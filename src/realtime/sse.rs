@@ -171,7 +171,7 @@ impl Sink for Out {
             Told::Gone { .. } => (Kind::ChatDeleted, None),
             Told::Entered { .. } => (Kind::ChatCreated, None),
             Told::Aside(aside) => (Kind::from(&aside.what), None),
-            Told::Refused { .. } | Told::Flush => return Err(Ended::Hangup),
+            Told::Refused { .. } | Told::Listed { .. } | Told::Flush => return Err(Ended::Hangup),
         };
         self.send(kind, rev, data).await?;
         // a stream of one chat has nothing more to tell

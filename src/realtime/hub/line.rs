@@ -18,6 +18,8 @@ const WAITING_MAX: usize = 256;
 /// And what they hold, in bytes: a batch is counted for each who waits for it, though they share it.
 const WEIGHT_MAX: usize = 1 << 20;
 
+/// Chats that wait to be looked at by who lists rooms, at most: beyond, all of them are.
+const LISTED_MAX: usize = 1_000;
 /// Asides that wait for one connection at most: one that reads so little is not told of the rest.
 const ASIDES_MAX: usize = 5_000;
 
@@ -28,6 +30,8 @@ pub enum Signal {
     Heard { chat: Uuid, ear: u32, what: Heard },
     /// They came to a chat, or something about their part in it changed.
     Arrived { chat: Uuid },
+    /// Something changed about this chat, or about any: they list rooms, and are to look whether it is one.
+    Listed { chat: Option<Uuid> },
     /// Something that stands in no log.
     Aside(Arc<Aside>, Uuid),
     /// They fell behind: what they were told is not all, and [`super::Listener::begin_anew`] is due.
@@ -75,6 +79,9 @@ struct Inbox {
     is_behind: bool,
     /// Chats that they came to while they were behind.
     arrivals: BTreeSet<Uuid>,
+    /// Chats that changed, for who lists rooms; none, and all of them did.
+    listed: BTreeSet<Uuid>,
+    is_any_listed: bool,
     /// Each with the chat by which they are to hear it.
     asides: BTreeMap<Key, (Arc<Aside>, Uuid)>,
 }
@@ -116,6 +123,20 @@ impl Line {
         let key = aside.key();
         if inbox.asides.len() < ASIDES_MAX || inbox.asides.contains_key(&key) {
             inbox.asides.insert(key, (Arc::clone(aside), by));
+        }
+        drop(inbox);
+        self.news.notify_one();
+    }
+
+    /// Tells them, who list rooms, that a chat changed: once, however often it did.
+    pub fn list(&self, chat: Uuid) {
+        let mut inbox = self.inbox();
+        if inbox.listed.len() >= LISTED_MAX {
+            inbox.listed.clear();
+            inbox.is_any_listed = true;
+        }
+        if !inbox.is_any_listed {
+            inbox.listed.insert(chat);
         }
         drop(inbox);
         self.news.notify_one();
@@ -175,7 +196,11 @@ impl Inbox {
         }
         let Some(signal) = self.signals.pop_front() else {
             self.signals = VecDeque::new(); // an idle connection keeps nothing
-            return self.asides.pop_first().map(|(_, (aside, by))| Signal::Aside(aside, by));
+            if std::mem::take(&mut self.is_any_listed) {
+                return Some(Signal::Listed { chat: None });
+            }
+            let listed = self.listed.pop_first().map(|chat| Signal::Listed { chat: Some(chat) });
+            return listed.or_else(|| self.asides.pop_first().map(|(_, (aside, by))| Signal::Aside(aside, by)));
         };
         self.weight -= signal.weight();
         Some(signal)
@@ -232,6 +257,24 @@ mod tests {
             line.tell_aside(&Aside::new(None, What::Read { user: Uuid::from_u128(n), seq: 1 }), Uuid::nil());
         }
         assert_eq!(line.inbox().asides.len(), ASIDES_MAX);
+    }
+
+    #[tokio::test]
+    async fn who_lists_rooms_is_told_of_each_once_and_of_too_many_that_it_is_any() {
+        let line = Line::new(1);
+        for n in [1, 2, 1] {
+            line.list(Uuid::from_u128(n));
+        }
+        line.send(arrived(7));
+        assert!(matches!(line.next().await, Signal::Arrived { .. }));
+        for n in [1, 2] {
+            assert!(matches!(line.next().await, Signal::Listed { chat: Some(chat) } if chat == Uuid::from_u128(n)));
+        }
+        for n in 0..=LISTED_MAX as u128 {
+            line.list(Uuid::from_u128(n));
+        }
+        assert!(matches!(line.next().await, Signal::Listed { chat: None }));
+        assert!(line.waits().is_none());
     }
 
     #[tokio::test]

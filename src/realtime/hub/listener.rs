@@ -11,17 +11,18 @@ use super::{CHATS_OF_ONE_MAX, Ear, Hub, State, Who};
 
 /// A connection, as the hub knows it. Dropped, it listens to nothing.
 pub struct Listener {
-    hub: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
     who: Who,
-    line: Arc<Line>,
+    pub(super) line: Arc<Line>,
     chats: HashSet<Uuid>,
     ears: u32,
     is_everywhere: bool,
+    pub(super) is_listing: bool,
 }
 
 impl Listener {
     pub(super) fn new(hub: Arc<Hub>, who: Who, line: Line) -> Self {
-        Self { hub, who, line: Arc::new(line), chats: HashSet::new(), ears: 0, is_everywhere: false }
+        Self { hub, who, line: Arc::new(line), chats: HashSet::new(), ears: 0, is_everywhere: false, is_listing: false }
     }
 
     /// Listens to a chat: [`super::Heard::Ready`] follows, by the ear that this gives. What comes by an older one is not meant any more.
@@ -85,6 +86,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        self.list_no_more();
         let mut state = self.hub.state();
         state.open -= 1;
         for chat in &self.chats {

@@ -40,7 +40,8 @@ pub fn told(told: &Told<'_>) -> Option<String> {
         Told::Gone { chat } => ServerFrame::ChatDeleted(Gone { id: *chat }).text(Some(*chat), None, None),
         Told::Entered { chat, profile } => ServerFrame::ChatCreated(ChatAnswer((*profile).clone())).text(Some(*chat), None, None),
         Told::Aside(aside) => aside.encoding(|aside| ServerFrame::of_aside(&aside.what).text(aside.chat, None, None)).to_owned(),
-        Told::Flush => return None,
+        // nobody lists rooms here
+        Told::Listed { .. } | Told::Flush => return None,
     })
 }
 
