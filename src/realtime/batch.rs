@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::api::shapes::change::{Change, ChangeKind};
 
-/// Forms in which an event is told.
+/// Forms in which an event is told, and protocols in which it is.
 const FORMS: usize = 3;
+const ENCODINGS: usize = 3;
 /// What an event holds in memory beside its text, in bytes: about.
 const WEIGHT: usize = 1_000;
 
@@ -53,6 +54,14 @@ pub enum Form {
     Gone = 2,
 }
 
+/// In which protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Native = 0,
+    Supabase = 1,
+    Pusher = 2,
+}
+
 /// Something that changed.
 #[derive(Debug)]
 pub struct Event {
@@ -63,7 +72,7 @@ pub struct Event {
     pub changed: i64,
     pub audience: Audience,
     pub change: Change,
-    encoded: [OnceLock<String>; FORMS],
+    encoded: [[OnceLock<String>; FORMS]; ENCODINGS],
 }
 
 impl Event {
@@ -72,9 +81,9 @@ impl Event {
         Self { rev: change.rev, born, changed, audience, change, encoded: Default::default() }
     }
 
-    /// Its encoding: made once, and shared by all who are told it in this form.
-    pub fn encoding(&self, form: Form, encode: impl FnOnce(&Self) -> String) -> &str {
-        self.encoded[form as usize].get_or_init(|| encode(self))
+    /// What is the same of it for all who are told it in this form and protocol: made once, and shared.
+    pub fn encoding(&self, protocol: Encoding, form: Form, encode: impl FnOnce(&Self) -> String) -> &str {
+        self.encoded[protocol as usize][form as usize].get_or_init(|| encode(self))
     }
 
     /// What it holds in memory, in bytes: about.

@@ -14,7 +14,7 @@ pub use self::server::{Kind, ServerFrame};
 
 use self::server::{Answer, ChatAnswer, Failure, Gone, Resync, Subscribed};
 use self::told::For;
-use crate::realtime::batch::{Event, Form, Seen};
+use crate::realtime::batch::{Encoding, Event, Form, Seen};
 use crate::realtime::session::Told;
 
 /// What a session tells, as a frame; nothing for what is not one.
@@ -69,7 +69,7 @@ fn encode(event: &Event, form: Form) -> String {
 
 /// The frame of a live event.
 fn live(seen: &Seen<'_>) -> String {
-    let encoded = seen.event.encoding(seen.form, |event| encode(event, seen.form));
+    let encoded = seen.event.encoding(Encoding::Native, seen.form, |event| encode(event, seen.form));
     let mut text = String::with_capacity(encoded.len() + 28);
     text.push_str(encoded);
     text.push_str(",\"rev\":");
