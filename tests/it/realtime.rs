@@ -15,6 +15,7 @@ mod shutdown;
 mod silence;
 mod slow;
 mod sse;
+mod stock;
 mod storm;
 mod talk;
 mod told;
