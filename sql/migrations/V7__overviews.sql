@@ -40,7 +40,7 @@ begin
   cross join lateral (
     select
       coalesce(
-        jsonb_agg(jsonb_build_object('id', f.user_id, 'name', f.display_name, 'avatarUrl', f.avatar_url) order by f.joined_at, f.user_id),
+        jsonb_agg(jsonb_build_object('id', f.user_id, 'name', f.display_name, 'username', f.username, 'avatarUrl', f.avatar_url) order by f.joined_at, f.user_id),
         '[]') as people,
       string_agg('@' || coalesce(f.username, f.display_name), ', ' order by f.joined_at, f.user_id) filter (where f.place <= 5) as members
     from (select p.user_id, p.joined_at, u.display_name, u.username, u.avatar_url,
@@ -68,7 +68,7 @@ end;
 grant execute on function chat.overviews(uuid[], uuid[]), chat_private.overviews(uuid[], uuid[]) to anon, authenticated, service_role;
 
 create function chat_private.names(_chats uuid[], _user_ids uuid[])
-returns table (chat_id uuid, user_id uuid, display_name text, avatar_url text)
+returns table (chat_id uuid, user_id uuid, display_name text, username text, avatar_url text)
 language plpgsql
 stable
 rows 50
@@ -79,7 +79,7 @@ as $$
 #variable_conflict use_column
 begin
   return query
-  select a.chat_id, a.user_id, u.display_name, u.avatar_url
+  select a.chat_id, a.user_id, u.display_name, u.username, u.avatar_url
   from (select distinct i.chat_id, i.user_id from unnest(_chats, _user_ids) i (chat_id, user_id)) a
   join chat.participants p on p.chat_id = a.chat_id and p.user_id = a.user_id
   join chat.users u on u.id = a.user_id
@@ -91,11 +91,11 @@ end
 $$;
 
 create function chat.names(_chats uuid[], _user_ids uuid[])
-returns table (chat_id uuid, user_id uuid, display_name text, avatar_url text)
+returns table (chat_id uuid, user_id uuid, display_name text, username text, avatar_url text)
 language sql
 stable
 begin atomic
-  select n.chat_id, n.user_id, n.display_name, n.avatar_url
+  select n.chat_id, n.user_id, n.display_name, n.username, n.avatar_url
   from chat_private.names(_chats, _user_ids) n;
 end;
 grant execute on function chat.names(uuid[], uuid[]), chat_private.names(uuid[], uuid[]) to anon, authenticated, service_role;

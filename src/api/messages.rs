@@ -277,7 +277,8 @@ values ($1, $2, $3, $4, $5, $6)
 on conflict (chat_id, id) do nothing
 returning ",
     message_columns!(),
-    ", (select u.display_name from chat.users u where u.id = (select chat.uid())) as sender_name"
+    ", (select u.display_name from chat.users u where u.id = (select chat.uid())) as sender_name,
+  (select u.username from chat.users u where u.id = (select chat.uid())) as sender_username"
 );
 
 const EDIT: &str = "

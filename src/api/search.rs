@@ -115,7 +115,7 @@ macro_rules! found {
   join chat.messages m on m.chat_id = f.chat_id and m.id = f.id)
 select ",
             message_columns!(),
-            ", m.highlights, n.display_name as sender_name
+            ", m.highlights, n.display_name as sender_name, n.username as sender_username
 from page m
 left join ",
             names_of!("page", "m"),

@@ -181,7 +181,7 @@ macro_rules! changes {
   join chat.messages m on m.chat_id = k.chat_id and m.id = k.row_id
   where k.what = 'message'
 ), names as materialized (
-  select p.chat_id, p.user_id, p.display_name, p.avatar_url
+  select p.chat_id, p.user_id, p.display_name, p.username, p.avatar_url
   from (select array_agg(g.chat_id) as chats, array_agg(g.user_id) as users
         from (select g.chat_id, g.sender_id as user_id from page g
               union
@@ -193,7 +193,7 @@ select
             "
   ",
             $crate::api::shapes::message::message_columns!(),
-            ", n.display_name as sender_name,
+            ", n.display_name as sender_name, n.username as sender_username,
   p.left_at is null and p.role is not null and i.display_name is not null as is_in, p.role as participant_role,
   p.joined_at as participant_joined_at, i.display_name as participant_name, i.avatar_url as participant_avatar_url,
   coalesce(r.seq, 0) as participant_last_read_seq,

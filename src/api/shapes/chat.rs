@@ -66,6 +66,8 @@ pub struct ChatMember {
     pub id: Uuid,
     /// What they are called.
     pub name: String,
+    /// Their handle, if they claimed one.
+    pub username: Option<String>,
     /// A picture.
     pub avatar_url: Option<String>,
 }

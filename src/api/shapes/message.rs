@@ -34,6 +34,8 @@ pub struct Message {
     pub sender_id: Option<Uuid>,
     /// What they are called.
     pub sender_name: Option<String>,
+    /// Their handle, if they claimed one.
+    pub sender_username: Option<String>,
     /// As written.
     pub text: String,
     /// The message it answers.
@@ -115,6 +117,7 @@ impl TryFrom<&Row> for Message {
             },
             sender_id: row.get("sender_id"),
             sender_name: row.get("sender_name"),
+            sender_username: row.get("sender_username"),
             text: row.get("text"),
             reply_to_id: row.get("reply_to_id"),
             reply_to: None,
@@ -165,7 +168,7 @@ macro_rules! named_messages {
             ")
 select ",
             $crate::api::shapes::message::message_columns!(),
-            ", n.display_name as sender_name
+            ", n.display_name as sender_name, n.username as sender_username
 from page m
 left join ",
             $names,
@@ -181,7 +184,7 @@ left join ",
 macro_rules! names_of {
     ($rows:literal, $to:literal) => {
         concat!(
-            "(select n.chat_id, n.user_id, n.display_name
+            "(select n.chat_id, n.user_id, n.display_name, n.username
            from (select array(select g.chat_id from ",
             $rows,
             " g), array(select g.sender_id from ",
@@ -201,7 +204,7 @@ macro_rules! messages_of_chat {
     ($rows:expr, $order:expr) => {
         $crate::api::shapes::message::named_messages!(
             $rows,
-            "(select n.user_id, n.display_name
+            "(select n.user_id, n.display_name, n.username
            from (select array(select distinct g.sender_id from page g)) a (people)
            cross join lateral chat.people($1, a.people) n) n on n.user_id = m.sender_id",
             $order

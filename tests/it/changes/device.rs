@@ -129,7 +129,7 @@ fn upsert(kept: &mut Kept, message: &Value) {
 /// A message as the database keeps it: what it quotes and what people are called change without it.
 fn plain(message: &Value) -> Value {
     let fields = message.as_object().expect("a message").iter();
-    let passing = ["replyTo", "senderName", "userId", "userName", "content"];
+    let passing = ["replyTo", "senderName", "senderUsername", "userId", "userName", "content"];
     let kept: BTreeMap<&String, &Value> = fields.filter(|(name, _)| !passing.contains(&name.as_str())).collect();
     let mut kept = json!(kept);
     // what is told to all at once does not say whose they are

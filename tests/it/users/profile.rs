@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{TestServer, fields};
+use crate::support::{TestServer, each, fields};
 
 #[tokio::test]
 async fn people_write_their_own_profile() {
@@ -23,7 +23,14 @@ async fn people_write_their_own_profile() {
     assert_eq!(alice.get("/users/me").await.expect_status(200).body, me);
     assert_eq!(bob.get(&format!("/users/{}", alice.id)).await.expect_status(200).body, me, "and others see it");
     let said = alice.says(chat, "it is me").await;
-    assert_eq!(said["senderName"], "Alice A. 🎲");
+    assert_eq!((&said["senderName"], &said["senderUsername"]), (&json!("Alice A. 🎲"), &json!("alice_1.x-y")));
+    let read = bob.get(&format!("/chats/{chat}/messages")).await.expect_status(200);
+    assert_eq!(each(read.data(), "senderUsername"), ["alice_1.x-y"]);
+    let changed = bob.get(&format!("/chats/{chat}/changes?since=0")).await.expect_status(200).body;
+    assert!(changed["data"].as_array().is_some_and(|all| all.iter().any(|c| c["message"]["senderUsername"] == "alice_1.x-y")));
+    let read = bob.get(&format!("/chats/{chat}")).await.expect_status(200).body;
+    assert_eq!(read["participants"][0]["username"], "alice_1.x-y");
+    assert_eq!(read["participants"][1].get("username"), None, "who claimed none has none");
     let mallory = server.person("mallory").await.get("/users/me").await.expect_status(200).body;
     assert_eq!(mallory["displayName"], "mallory", "nobody else's changes");
 }

@@ -42,6 +42,8 @@ pub struct ToldMessage {
     pub sender_id: Option<Uuid>,
     /// What they are called.
     pub sender_name: Option<String>,
+    /// Their handle, if they claimed one.
+    pub sender_username: Option<String>,
     /// As written.
     pub text: String,
     /// The message it answers.
@@ -158,6 +160,7 @@ impl ToldMessage {
             kind,
             sender_id,
             sender_name,
+            sender_username,
             text,
             reply_to_id,
             reply_to,
@@ -183,6 +186,7 @@ impl ToldMessage {
             kind,
             sender_id,
             sender_name,
+            sender_username,
             text,
             reply_to_id,
             reply_to,
