@@ -10,6 +10,7 @@
 //! | [`friends`] | friends and requests: list, ask or accept, end |
 //! | [`blocks`] | blocks: list, block, unblock |
 //! | [`chats`] | mine, one, make, change, join, leave or delete |
+//! | [`rooms`] | the directory of public rooms, one by its uid |
 //! | [`participants`] | who is in a chat: list, add or change role, remove; how far one has read |
 //! | [`presence`] | who of a chat is here; that one types |
 //! | [`events`] | an event's chats, for the host application |
@@ -40,6 +41,7 @@ pub mod participants;
 pub mod pins;
 pub mod presence;
 pub mod reactions;
+pub mod rooms;
 pub mod search;
 pub mod shapes;
 pub mod users;
@@ -71,7 +73,7 @@ pub enum Tag {
 pub type Apis = (
     (users::UsersApi, export::ExportApi),
     (friends::FriendsApi, blocks::BlocksApi),
-    (chats::ChatsApi, events::EventsApi),
+    (chats::ChatsApi, rooms::RoomsApi, events::EventsApi),
     (participants::ParticipantsApi, presence::PresenceApi),
     (messages::MessagesApi, edits::EditsApi, latest::LatestApi, reactions::ReactionsApi, pins::PinsApi),
     changes::ChangesApi,
@@ -83,7 +85,7 @@ pub fn all(db: &Db, waiting: &waiting::WaitingRoom) -> Apis {
     (
         (users::UsersApi { db: db.clone() }, export::ExportApi { db: db.clone() }),
         (friends::FriendsApi { db: db.clone() }, blocks::BlocksApi { db: db.clone() }),
-        (chats::ChatsApi { db: db.clone() }, events::EventsApi { db: db.clone() }),
+        (chats::ChatsApi { db: db.clone() }, rooms::RoomsApi { db: db.clone() }, events::EventsApi { db: db.clone() }),
         (participants::ParticipantsApi { db: db.clone() }, presence::PresenceApi { db: db.clone() }),
         (
             messages::MessagesApi { db: db.clone() },

@@ -156,3 +156,42 @@ async fn a_room_does_not_end_with_its_people_but_keeps_an_owner() {
     bob.leaves(room).await.expect_status(204);
     assert_eq!(alice.sees(room).await["participantCount"], 1);
 }
+
+#[tokio::test]
+async fn the_directory_lists_public_rooms_newest_first_and_no_others() {
+    let server = TestServer::start().await;
+    let (alice, bob, admin) = (server.person("alice").await, server.person("bob").await, server.admin("admin").await);
+    alice.room("ours", "private").await;
+    alice.room("by link", "unlisted").await;
+    let mut rooms = Vec::new();
+    for name in ["Square", "Market", "Little square"] {
+        rooms.push(json!(admin.room(name, "public").await));
+    }
+    rooms.reverse();
+    let page = bob.get("/rooms").await.expect_status(200);
+    assert_eq!(each(page.data(), "id"), rooms);
+    assert_eq!(each(bob.get("/rooms?query=SQUARE").await.expect_status(200).data(), "name"), ["Little square", "Square"]);
+    let first = bob.get("/rooms?limit=2").await.expect_status(200).body;
+    let rest = bob.get(&format!("/rooms?cursor={}", first["nextCursor"].as_str().expect("more"))).await.expect_status(200);
+    assert_eq!(each(rest.data(), "id"), rooms[2..]);
+    let back = bob.get(&format!("/rooms?cursor={}", rest.body["prevCursor"].as_str().expect("before"))).await;
+    assert_eq!(each(back.expect_status(200).data(), "id"), rooms[..2]);
+    assert_eq!(page.data()[0], bob.sees(rooms[0].as_str().and_then(|id| id.parse().ok()).expect("an id")).await);
+    assert!(server.anon().get("/rooms").await.expect_status(200).data().is_empty(), "the settings do not say so");
+    admin.delete(&format!("/chats/{}?scope=everyone", rooms[0].as_str().expect("an id"))).await.expect_status(204);
+    assert_eq!(each(bob.get("/rooms").await.expect_status(200).data(), "id"), rooms[1..]);
+}
+
+#[tokio::test]
+async fn a_uid_leads_to_what_one_reads_and_tells_nobody_else_that_there_is_something() {
+    let server = TestServer::start().await;
+    let (alice, mallory) = (server.person("alice").await, server.person("mallory").await);
+    let room = alice.room("ours", "private").await;
+    let uid = uid(&alice, room).await;
+    for path in [format!("/rooms/{uid}"), format!("/rooms/{room}")] {
+        assert_eq!(alice.get(&path).await.expect_status(200).body, alice.sees(room).await);
+    }
+    mallory.get(&format!("/rooms/{uid}")).await.refused(404, "chats_exist", "chats.2");
+    mallory.get("/rooms/AAAAAAAAAAAA").await.refused(404, "chats_exist", "chats.2");
+    mallory.get(&format!("/rooms/{room}")).await.problem(403, "chats_are_read_by_participants");
+}

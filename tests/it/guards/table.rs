@@ -96,6 +96,15 @@ pub const EXPECTED: &[Row] = &[
         ("anon stranger", "403"),
         ("member moderator owner service", "200 room"),
     ]),
+    ("listRooms", &[
+        ("nobody expired", "401"),
+        ("anon stranger member moderator owner service", "200 []"),
+    ]),
+    ("getRoom", &[
+        ("nobody expired", "401"),
+        ("anon stranger", "403"),
+        ("member moderator owner service", "200 room"),
+    ]),
     ("updateChat", &[
         ("nobody expired", "401"),
         ("anon stranger member", "403"),

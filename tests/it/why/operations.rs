@@ -8,7 +8,7 @@ use crate::guards::place::Room;
 use crate::support::Answer;
 
 /// What is no question about a row: lists that are empty for who may see nothing, what somebody takes along, and what is stored nowhere.
-const UNASKED: [&str; 5] = ["exportMe", "listChats", "listLatestMessages", "setTyping", "syncChats"];
+const UNASKED: [&str; 6] = ["exportMe", "listChats", "listLatestMessages", "listRooms", "setTyping", "syncChats"];
 
 /// An operation as a question; the host has no profile to ask about.
 fn question(operation: &str, caller: &str, room: &Room) -> Option<Question> {
@@ -37,7 +37,7 @@ fn question(operation: &str, caller: &str, room: &Room) -> Option<Question> {
         "createChat" => {
             Some(Question { id: None, ..Question::new(&who, "insert", "chats", "").with(json!({ "type": "group" })) })
         }
-        "getChat" | "listMessages" | "listPins" | "listChanges" | "searchMessages" => about("select", "chats", &id),
+        "getChat" | "getRoom" | "listMessages" | "listPins" | "listChanges" | "searchMessages" => about("select", "chats", &id),
         "updateChat" => written(about("update", "chats", &id), json!({ "name": "my room" })),
         "deleteChat" => about("delete", "chats", &id),
         "joinChat" => about("insert", "participants", &id),
