@@ -105,8 +105,12 @@ class Supabase {
 }
 
 class PusherClient {
-  // key, options: of Pusher
-  constructor({ key, options }, hears) {
+  // key, token? (of who asks for channels to be authorised), options: of Pusher
+  constructor({ key, token, options }, hears) {
+    this.token = token
+    for (const asks of [options.channelAuthorization, options.userAuthentication]) {
+      if (asks && token) asks.headersProvider = () => ({ authorization: `Bearer ${this.token}` })
+    }
     this.pusher = new Pusher(key, options)
     this.hears = hears
     const { connection } = this.pusher
@@ -134,6 +138,13 @@ class PusherClient {
   }
   signin() {
     this.pusher.signin()
+  }
+  setToken({ token }) {
+    this.token = token
+  }
+  // as when the network breaks: its own server is told nothing either
+  cut() {
+    this.pusher.connection.connection.transport.socket.close()
   }
   connect() {
     this.pusher.connect()

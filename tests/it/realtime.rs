@@ -2,6 +2,7 @@
 
 mod access;
 mod asyncapi;
+mod conformance;
 mod faults;
 mod fleet;
 mod follower;
@@ -20,6 +21,7 @@ mod storm;
 mod talk;
 mod told;
 mod typing;
+mod words;
 
 use serde_json::Value;
 use uuid::Uuid;

@@ -37,14 +37,18 @@ pub struct Process {
 
 /// A server process over a test's database.
 pub async fn serving(database: &Database) -> Serving {
-    serving_by(tabletalk::<&str>([]), database).await
+    serving_at("127.0.0.1:0", database).await
+}
+
+/// The same, at this address.
+pub async fn serving_at(address: &str, database: &Database) -> Serving {
+    serving_by(tabletalk::<&str>([]), address, database).await
 }
 
 /// The same, by this program.
-pub async fn serving_by(mut program: Command, database: &Database) -> Serving {
+pub async fn serving_by(mut program: Command, address: &str, database: &Database) -> Serving {
     let url = database.api_url();
-    let mut arguments =
-        vec!["serve", "--listen", "127.0.0.1:0", "--database-url", &url, "--jwt-secret", SECRET, "--upkeep", "off"];
+    let mut arguments = vec!["serve", "--listen", address, "--database-url", &url, "--jwt-secret", SECRET, "--upkeep", "off"];
     let listen = Cluster::listen_url(&url);
     arguments.extend(listen.iter().flat_map(|listen| ["--database-listen-url", listen]));
     program.args(arguments);
@@ -143,7 +147,7 @@ impl Held<'_> {
 }
 
 /// An address below the ports that the system gives to outgoing connections: it is still free when its process starts again.
-fn free_address() -> String {
+pub fn free_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 10_000).expect("it is below");
     loop {

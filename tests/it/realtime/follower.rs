@@ -135,39 +135,17 @@ impl Follower {
         let chat: Option<Uuid> = frame["chatId"].as_str().and_then(|id| id.parse().ok());
         match frame["type"].as_str().unwrap_or_default() {
             "error" => return false,
-            "ack" | "position" | "subscribed" => {
-                if let Some(position) = frame["payload"]["position"].as_str().or(frame["position"].as_str()) {
-                    self.since.position = Some(position.to_owned());
-                }
-                if let (Some(place), Some(head)) = (self.since.of(chat), frame["payload"]["headRev"].as_i64()) {
-                    // who named a rev is told what was missed after this, and goes on from there
-                    place.rev = place.rev.or(Some(head));
-                    place.epoch = frame["payload"]["epoch"].as_str().map(str::to_owned);
-                }
-                return true;
-            }
             "message.created" => self.take_message(frame, chat.expect("of a chat"), frame["rev"].as_i64().expect("a rev")),
             "resync" => {
-                return self.list_anew(chat.expect("of a chat"), frame["payload"]["headRev"].as_i64().expect("a rev")).await;
+                if !self.list_anew(chat.expect("of a chat"), frame["payload"]["headRev"].as_i64().expect("a rev")).await {
+                    return false;
+                }
+                self.resyncs += 1;
             }
             "chat.deleted" => panic!("{}: {frame}", self.name),
             _ => {}
         }
-        match self.protocol {
-            // what a browser would name
-            Protocol::StreamOne => {
-                if let Some((rev, epoch)) = id.as_ref().and_then(|id| id.split_once('-')) {
-                    let place = &mut self.since.chats[0];
-                    (place.rev, place.epoch) = (Some(rev.parse().expect("a rev")), Some(epoch.to_owned()));
-                }
-            }
-            Protocol::StreamAll => self.since.position = id.or(self.since.position.take()),
-            Protocol::SocketAll | Protocol::SocketOne => {
-                if let (Some(place), Some(rev)) = (self.since.of(chat), frame["rev"].as_i64()) {
-                    place.rev = place.rev.max(Some(rev));
-                }
-            }
-        }
+        self.since.moves(self.protocol, frame, id);
         true
     }
 
@@ -215,9 +193,6 @@ impl Follower {
         }
         // what is listed beyond the head is told again
         heard.extend(listed.into_iter().filter(|(rev, _)| *rev <= head));
-        if let Some(place) = self.since.of(Some(chat)) {
-            place.rev = Some(head);
-        }
         true
     }
 

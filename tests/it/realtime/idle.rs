@@ -61,7 +61,7 @@ async fn an_idle_socket_costs_little() {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("as many as the system lets one have");
     let other = TestServer::start().await;
     let program = std::env::var(PROGRAM).unwrap_or_else(|_| env!("CARGO_BIN_EXE_tabletalk").to_owned());
-    let server = serving_by(Command::new(program), &other.database).await;
+    let server = serving_by(Command::new(program), "127.0.0.1:0", &other.database).await;
     let mut people = Vec::new();
     for number in 0..PEOPLE {
         let person = other.person(&format!("person {number}")).await.at(&server.url());

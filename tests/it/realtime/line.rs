@@ -67,8 +67,40 @@ impl Since {
         Self { chats: chats.iter().map(|chat| Place { chat: *chat, rev: None, epoch: None }).collect(), position: None }
     }
 
-    pub fn of(&mut self, chat: Option<Uuid>) -> Option<&mut Place> {
-        self.chats.iter_mut().find(|place| Some(place.chat) == chat)
+    /// Follows what a frame says of where to go on from; its id is what a browser would name.
+    pub fn moves(&mut self, protocol: Protocol, frame: &Value, id: Option<String>) {
+        let chat = frame["chatId"].as_str().and_then(|id| id.parse().ok());
+        let place = self.chats.iter_mut().find(|place| Some(place.chat) == chat);
+        let payload = &frame["payload"];
+        match (frame["type"].as_str().unwrap_or_default(), protocol) {
+            ("ack" | "position" | "subscribed", _) => {
+                if let Some(position) = payload["position"].as_str().or(frame["position"].as_str()) {
+                    self.position = Some(position.to_owned());
+                }
+                if let (Some(place), Some(head)) = (place, payload["headRev"].as_i64()) {
+                    // who named a rev is told what was missed after this, and goes on from there
+                    place.rev = place.rev.or(Some(head));
+                    place.epoch = payload["epoch"].as_str().map(str::to_owned);
+                }
+            }
+            ("resync", _) => {
+                if let (Some(place), Some(head)) = (place, payload["headRev"].as_i64()) {
+                    (place.rev, place.epoch) = (Some(head), payload["epoch"].as_str().map(str::to_owned));
+                }
+            }
+            (_, Protocol::StreamOne) => {
+                if let Some((rev, epoch)) = id.as_ref().and_then(|id| id.split_once('-')) {
+                    let place = &mut self.chats[0];
+                    (place.rev, place.epoch) = (Some(rev.parse().expect("a rev")), Some(epoch.to_owned()));
+                }
+            }
+            (_, Protocol::StreamAll) => self.position = id.or(self.position.take()),
+            (_, Protocol::SocketAll | Protocol::SocketOne) => {
+                if let (Some(place), Some(rev)) = (place, frame["rev"].as_i64()) {
+                    place.rev = place.rev.max(Some(rev));
+                }
+            }
+        }
     }
 }
 
@@ -103,6 +135,8 @@ fn request_of(person: &Person) -> Request<()> {
 pub enum Line {
     Socket(Box<WebSocketStream<MaybeTlsStream<TcpStream>>>),
     Stream(Box<Events>),
+    /// One that broke.
+    Cut,
 }
 
 impl Line {
@@ -194,6 +228,7 @@ impl Line {
                 Some(Said::Comment) => Heard::Sign,
                 None => Heard::End(None),
             },
+            Self::Cut => Heard::End(None),
         }
     }
 }

@@ -39,7 +39,7 @@ async fn a_client_that_finds_nobody_says_so() {
     hers.asks_to_join("chat:one", json!({}), &[("broadcast", json!({ "event": "*" }))]).await;
     let said = hers.status("chat:one", "CHANNEL_ERROR").await;
     assert!(said["error"].as_str().is_some_and(|error| error.contains("transport failure")), "{said}");
-    let mut hers = node.pusher(&alice, "key", json!({ "unavailableTimeout": 200 })).await;
+    let mut hers = node.pusher(&alice, "key", json!({})).await;
     hers.hears("unavailable", |said| said["heard"] == "state" && said["state"] == "unavailable").await;
     let refused = hers.tries("trigger", json!({ "channel": "nowhere", "event": "client-typing", "data": {} })).await;
     assert!(refused.is_err(), "{refused:?}");

@@ -136,12 +136,20 @@ impl Node {
         client
     }
 
-    /// A client of pusher-js of somebody's, whose token is in the headers of what it asks to be authorised.
-    pub async fn pusher(&self, person: &Person, key: &str, more: Value) -> Client {
+    /// A client of pusher-js of somebody's, whose token is in the headers of what it asks to be authorised, and these parameters beside it.
+    pub async fn pusher(&self, person: &Person, key: &str, params: Value) -> Client {
         let mut client = self.client(&person.name);
-        let mut options = pusher_options(person);
-        options.as_object_mut().expect("options").extend(more.as_object().expect("options").clone());
-        client.does("pusher", json!({ "key": key, "options": options })).await;
+        let url = person.url();
+        let (host, port) = url.strip_prefix("http://").and_then(|address| address.rsplit_once(':')).expect("an address");
+        let port: u16 = port.parse().expect("a port");
+        let asks = |path: &str| json!({ "endpoint": format!("{url}/pusher/{path}"), "params": params });
+        let options = json!({
+            "cluster": "ours", "wsHost": host, "wsPort": port, "forceTLS": false, "enabledTransports": ["ws"],
+            "channelAuthorization": asks("auth"), "userAuthentication": asks("user-auth"),
+            // how long it looks for a server before it says that there is none, in ms
+            "unavailableTimeout": 2_000,
+        });
+        client.does("pusher", json!({ "key": key, "token": person.token(), "options": options })).await;
         client
     }
 
@@ -156,19 +164,6 @@ impl Node {
         let (input, ears) = (Arc::clone(&self.input), Arc::clone(&self.ears));
         Client { name, input, ears, count: 0, number, heard, kept: Vec::new() }
     }
-}
-
-/// How pusher-js reaches the server of somebody's, as them.
-pub fn pusher_options(person: &Person) -> Value {
-    let url = person.url();
-    let (host, port) = url.strip_prefix("http://").and_then(|address| address.rsplit_once(':')).expect("an address");
-    let port: u16 = port.parse().expect("a port");
-    let headers = json!({ "authorization": format!("Bearer {}", person.token()) });
-    json!({
-        "cluster": "ours", "wsHost": host, "wsPort": port, "forceTLS": false, "enabledTransports": ["ws"],
-        "channelAuthorization": { "endpoint": format!("{url}/pusher/auth"), "headers": headers },
-        "userAuthentication": { "endpoint": format!("{url}/pusher/user-auth"), "headers": headers },
-    })
 }
 
 impl Client {
