@@ -7,6 +7,7 @@ pub mod asyncapi;
 mod connections;
 mod database;
 mod origins;
+mod pusher;
 mod routes;
 mod sockets;
 pub mod upkeep;
@@ -29,6 +30,7 @@ use crate::db::Db;
 use crate::realtime::Live;
 use crate::realtime::loopback::Loopback;
 use crate::realtime::native::Native;
+use crate::realtime::pusher::Pusher;
 use crate::realtime::sse::Streams;
 use crate::{check, error, operations};
 
@@ -182,6 +184,15 @@ impl Serving {
             },
             streams: Streams { hub: live.hub.clone(), registry: live.registry.clone(), api: api.clone(), stop: stop.clone() },
             open: open.clone(),
+            pusher: Pusher {
+                key: settings.process.pusher_key.as_str().into(),
+                hub: live.hub.clone(),
+                registry: live.registry.clone(),
+                api: api.clone(),
+                authenticator: authenticator.clone(),
+                passes: live.passes.clone(),
+                stop: stop.clone(),
+            },
         };
         let origins = Origins::new(&url, &settings.process.origins);
         let endpoint = Arc::new(routes::routes(&db, authenticator, doors, &url, origins, figures.clone(), &waiting));

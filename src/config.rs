@@ -226,6 +226,9 @@ pub struct ProcessSettings {
     /// Origins whose pages may call this server, separated by commas; `*` for all [default: same origin and localhost]
     #[arg(long, env = "TABLETALK_ORIGINS", global = true, value_delimiter = ',', value_name = "ORIGIN")]
     pub origins: Vec<String>,
+    /// Key of the application, as clients of the Pusher protocol name it
+    #[arg(long, env = "PUSHER_KEY", global = true, default_value = "tabletalk", value_name = "KEY")]
+    pub pusher_key: String,
     /// How often the server removes what the settings keep no longer, in seconds; `off`: `tabletalk upkeep` or a DBA does
     #[arg(long, env = "TABLETALK_UPKEEP", global = true, default_value = "300", value_name = "SECONDS|off", value_parser = Upkeep::parse)]
     pub upkeep: Upkeep,

@@ -18,6 +18,7 @@ pub mod hub;
 pub mod loopback;
 pub mod native;
 pub mod presence;
+pub mod pusher;
 pub mod relay;
 pub mod sealed;
 pub mod session;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use self::asides::Asides;
 use self::hub::Hub;
 use self::presence::Registry;
+use self::pusher::pass::Passes;
 use self::relay::{Life, Probe};
 use self::sealed::Seal;
 use crate::db::Db;
@@ -56,6 +58,8 @@ pub struct Live {
     pub hub: Arc<Hub>,
     /// Who is connected to this process.
     pub registry: Registry,
+    /// What lets clients of the Pusher protocol in.
+    pub passes: Arc<Passes>,
     tasks: Vec<JoinHandle<()>>,
     announcer: JoinHandle<()>,
     /// Ends the announcer: after the last request, which may change something yet.
@@ -82,7 +86,9 @@ impl Live {
         let life = Life::now(&reader).await?;
         hub.database_stands_at(&life);
         let key = reader.read_as_relay(SEALING_KEY, params![]).await?;
-        let seal = key.first().and_then(|row| Seal::new(probe.process(), row.get("key"))).context("the database has no key")?;
+        let key: &[u8] = key.first().map(|row| row.get("key")).context("the database has no key")?;
+        let seal = Seal::new(probe.process(), key).context("the database's key is none")?;
+        let passes = Arc::new(Passes::new(key).context("the database's key is none")?);
         let asides = Arc::new(Asides::new(Arc::clone(&hub), seal));
         let registry = Registry::default();
         let silence = CancellationToken::new();
@@ -95,7 +101,7 @@ impl Live {
             tokio::spawn(presence::keep(beside, probe.process(), registry.clone(), stop.clone())),
             tokio::spawn(relay::read(reader, Arc::clone(&hub), life, stop.clone())),
         ];
-        let live = Self { hub, registry, tasks, announcer, silence };
+        let live = Self { hub, registry, passes, tasks, announcer, silence };
         if let Err(deaf) = probe.first().await {
             live.stop().await;
             return Err(deaf);

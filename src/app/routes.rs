@@ -7,7 +7,9 @@ use poem::http::header::CONTENT_SECURITY_POLICY as CSP;
 use poem::http::{HeaderName, Method, StatusCode, header};
 use poem::middleware::{AddData, CatchPanic, Compression, Cors, SetHeader};
 use poem::web::{CompressionAlgo, CompressionLevel, Html};
-use poem::{Body, Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Middleware, Request, Response, Route, get};
+use poem::{
+    Body, Endpoint, EndpointExt as _, IntoEndpoint as _, IntoResponse as _, Middleware, Request, Response, Route, get, post,
+};
 
 use tokio::time::timeout;
 
@@ -21,6 +23,7 @@ use crate::web::{self, PublicUrl};
 
 use super::asyncapi;
 use super::origins::Origins;
+use super::pusher;
 use super::sockets::{self, Doors};
 
 /// The longest body that is read, in bytes: the longest text that `chat.settings.text_max` allows, escaped, and room to spare.
@@ -58,6 +61,9 @@ pub fn routes(
         .at("/openapi.json", get(poem::endpoint::make_sync(move |_| document.clone().with_content_type("application/json"))))
         .at("/asyncapi.json", get(poem::endpoint::make_sync(move |_| frames.clone().with_content_type("application/json"))))
         .at("/ws", get(sockets::native).data(doors.clone()))
+        .at("/app/:key", get(pusher::socket).data(doors.clone()))
+        .at("/pusher/auth", post(pusher::authorise).data(doors.clone()))
+        .at("/pusher/user-auth", post(pusher::authenticate).data(doors.clone()))
         .at("/stream", get(sockets::stream).data(doors.clone()))
         .at("/chats/:chatId/stream", get(sockets::stream).data(doors))
         .nest("/docs", get(poem::endpoint::make_sync(move |_| docs.clone())).with(SetHeader::new().overriding(CSP, DOCS_POLICY)))

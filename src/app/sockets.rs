@@ -14,6 +14,7 @@ use crate::api::caller::refusal;
 use crate::auth::Identity;
 use crate::error::{ApiError, Problem};
 use crate::realtime::native::Native;
+use crate::realtime::pusher::Pusher;
 use crate::realtime::socket::FRAME_MAX;
 use crate::realtime::sse::{self, HEARTBEAT, Streams, What};
 
@@ -30,6 +31,7 @@ const BEARER: &str = "bearer";
 pub struct Doors {
     pub native: Native,
     pub streams: Streams,
+    pub pusher: Pusher,
     /// Those that are open: waited for when the server stops, so that each hears why.
     pub open: TaskTracker,
 }
@@ -50,7 +52,7 @@ pub async fn native(doors: Data<&Doors>, request: &Request, socket: WebSocket) -
 }
 
 /// How every socket reads and writes.
-fn config() -> WebSocketConfig {
+pub(super) fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
@@ -105,7 +107,7 @@ async fn enter(doors: &Doors, request: &Request) -> Result<(Identity, String), A
 }
 
 /// The token, wherever it is.
-fn token(headers: &HeaderMap, query: &str) -> Option<String> {
+pub(super) fn token(headers: &HeaderMap, query: &str) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(token) = text(header::AUTHORIZATION)
         .and_then(|value| value.split_once(' '))

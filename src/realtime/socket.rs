@@ -119,26 +119,33 @@ impl Socket {
     }
 }
 
-/// How many more frames a client may send.
+/// How much more a client may send: frames, or a kind of them.
 #[derive(Debug)]
 pub struct Credit {
+    burst: u32,
+    refill: Duration,
     left: u32,
     at: Instant,
 }
 
 impl Default for Credit {
     fn default() -> Self {
-        Self { left: BURST, at: Instant::now() }
+        Self::of(BURST, REFILL)
     }
 }
 
 impl Credit {
+    /// So much at once, and one more each time.
+    pub fn of(burst: u32, refill: Duration) -> Self {
+        Self { burst, refill, left: burst, at: Instant::now() }
+    }
+
     /// Whether one more frame is within what a client may send.
     pub fn spend(&mut self) -> bool {
         let now = Instant::now();
-        let earned = u32::try_from((now - self.at).as_millis() / REFILL.as_millis()).unwrap_or(BURST);
+        let earned = u32::try_from((now - self.at).as_millis() / self.refill.as_millis().max(1)).unwrap_or(self.burst);
         if earned > 0 {
-            self.left = self.left.saturating_add(earned).min(BURST);
+            self.left = self.left.saturating_add(earned).min(self.burst);
             self.at = now;
         }
         let is_within = self.left > 0;

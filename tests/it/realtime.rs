@@ -11,6 +11,7 @@ mod idle;
 mod line;
 mod native;
 mod presence;
+mod pusher;
 mod read;
 mod shutdown;
 mod silence;

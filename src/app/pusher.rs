@@ -1,0 +1,116 @@
+//! The doors of the Pusher protocol: its socket, and where the token of a header becomes a pass that the socket is shown.
+
+use poem::http::StatusCode;
+use poem::web::websocket::WebSocket;
+use poem::web::{Data, Form, Json};
+use poem::{IntoResponse as _, Request, Response, handler};
+use serde::{Deserialize, Serialize};
+
+use super::sockets::{Doors, config, token};
+use crate::api::caller::refusal;
+use crate::error::{ApiError, Problem, fault};
+use crate::realtime::loopback::Unanswered;
+use crate::realtime::pusher::Pusher;
+use crate::realtime::pusher::pass::Pass;
+
+/// The longest id by which a client is known that comes back, in bytes.
+const RESUME_ID_MAX: usize = 128;
+/// The longest id of a socket, and name of a channel, in bytes.
+const NAME_MAX: usize = 200;
+
+/// `/app/{key}`: the socket. Who names another application or protocol is told so on it, as clients expect.
+#[handler]
+pub fn socket(doors: Data<&Doors>, request: &Request, socket: WebSocket) -> Response {
+    let key = request.raw_path_param("key").unwrap_or_default();
+    let closing = doors.pusher.refusal(key, request.uri().query().unwrap_or_default());
+    let (pusher, open) = (doors.pusher.clone(), doors.open.clone());
+    let upgraded = socket.config(config()).on_upgrade(move |socket| {
+        open.track_future(async move {
+            match closing {
+                Some(closing) => Pusher::refuse(socket, closing).await,
+                None => pusher.serve(socket).await,
+            }
+        })
+    });
+    upgraded.into_response()
+}
+
+/// What a client asks to be let into.
+#[derive(Deserialize)]
+struct Asked {
+    socket_id: String,
+    channel_name: Option<String>,
+    resume_id: Option<String>,
+}
+
+/// What it shows on its socket.
+#[derive(Serialize)]
+struct Answer {
+    auth: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel_data: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_data: Option<String>,
+}
+
+/// `/pusher/auth`: a pass for one channel. Whether they may hear it is asked when it is shown.
+#[handler]
+pub async fn authorise(doors: Data<&Doors>, request: &Request, form: poem::Result<Form<Asked>>) -> Response {
+    let answer = async {
+        let Form(asked) = form.map_err(|_| malformed("the form has socket_id and channel_name"))?;
+        let channel = asked.channel_name.as_deref().ok_or_else(|| malformed("the form has a channel_name"))?;
+        let token = believed(&doors, request).await?;
+        let is_shown = channel.starts_with("presence-");
+        let channel_data =
+            if is_shown { Some(doors.pusher.profile(&token).await.map_err(refused)?.channel_data()) } else { None };
+        let auth = sealed(&doors, &asked, token, channel_data.clone())?;
+        Ok(Answer { auth, channel_data, user_data: None })
+    };
+    respond(answer.await)
+}
+
+/// `/pusher/user-auth`: a pass to sign in.
+#[handler]
+pub async fn authenticate(doors: Data<&Doors>, request: &Request, form: poem::Result<Form<Asked>>) -> Response {
+    let answer = async {
+        let Form(asked) = form.map_err(|_| malformed("the form has a socket_id"))?;
+        let asked = Asked { channel_name: None, ..asked };
+        let token = believed(&doors, request).await?;
+        let user_data = doors.pusher.profile(&token).await.map_err(refused)?.user_data();
+        let auth = sealed(&doors, &asked, token, Some(user_data.clone()))?;
+        Ok(Answer { auth, channel_data: None, user_data: Some(user_data) })
+    };
+    respond(answer.await)
+}
+
+fn respond(answer: Result<Answer, Response>) -> Response {
+    answer.map_or_else(|refusal| refusal, |answer| Json(answer).into_response())
+}
+
+/// The token, if it is somebody's.
+async fn believed(doors: &Doors, request: &Request) -> Result<String, Response> {
+    let token = token(request.headers(), "").unwrap_or_default();
+    doors.pusher.authenticator.verify(&token).await.map_err(|error| refusal(error).into_response())?;
+    Ok(token)
+}
+
+fn sealed(doors: &Doors, asked: &Asked, token: String, data: Option<String>) -> Result<String, Response> {
+    let Asked { socket_id, channel_name, resume_id } = asked;
+    if socket_id.len() > NAME_MAX || channel_name.as_ref().is_some_and(|name| name.len() > NAME_MAX) {
+        return Err(malformed("no socket or channel is called so"));
+    }
+    if resume_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > RESUME_ID_MAX) {
+        return Err(malformed("resume_id has 1 to 128 bytes"));
+    }
+    let pass = Pass { socket_id: socket_id.clone(), channel: channel_name.clone(), token, resume_id: resume_id.clone(), data };
+    doors.pusher.passes.seal(&doors.pusher.key, &pass).ok_or_else(|| fault("a pass could not be sealed").into_response())
+}
+
+fn malformed(detail: &str) -> Response {
+    ApiError::from(Problem::new(StatusCode::BAD_REQUEST, "request_is_malformed", detail)).into_response()
+}
+
+/// What the API said of who asks.
+fn refused(Unanswered { status, problem }: Unanswered) -> Response {
+    Response::builder().status(status).content_type("application/problem+json").body(problem.to_string())
+}

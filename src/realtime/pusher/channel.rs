@@ -1,0 +1,249 @@
+//! A channel: a task with a session, as whoever carries the token that it was asked for with.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use poem::http::{Method, StatusCode};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use uuid::Uuid;
+
+use super::looks::Looks;
+use super::members::Presence;
+use super::names::{Guard, Name, Topic};
+use super::progress::Ledger;
+use super::voice::{Scope, Voice};
+use super::{Pusher, Refusal, codes, encode};
+use crate::auth::Identity;
+use crate::realtime::channels::{Out, Pipe};
+use crate::realtime::loopback::Unanswered;
+use crate::realtime::presence::Here;
+use crate::realtime::session::{Ended, Session};
+use crate::realtime::socket::Closing;
+
+/// How long a channel that nobody may hear who has not signed in waits for somebody to do so: clients do both at once.
+const SIGNIN_WAIT: Duration = Duration::from_secs(2);
+
+/// What one socket's channels share.
+pub struct Shared {
+    pub pusher: Pusher,
+    pub socket_id: String,
+    /// Who has signed in on it.
+    pub who: watch::Sender<Option<Who>>,
+    /// The channels whose clients may come back.
+    pub ledger: Arc<Ledger>,
+    /// That people are here.
+    pub heres: Mutex<HashMap<Uuid, Here>>,
+}
+
+/// Somebody, and their token.
+#[derive(Debug, Clone)]
+pub struct Who {
+    pub identity: Identity,
+    pub token: String,
+}
+
+/// What is asked of a channel that is open.
+#[derive(Debug)]
+pub enum Command {
+    /// To send something to the others in it.
+    Say { event: String, data: Value },
+}
+
+/// A channel that is asked for.
+#[derive(Debug)]
+pub struct Asked {
+    pub channel: Arc<str>,
+    pub name: Name,
+    pub pass: String,
+}
+
+/// Where a channel is to be heard, as found by who asks.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Room(Uuid),
+    Mine,
+    Directory {
+        is_empty: bool,
+    },
+    /// What a server would tell one person: nothing is.
+    User,
+}
+
+/// Who listens, and where.
+struct Entered {
+    who: Who,
+    place: Place,
+    /// What others are shown of them, on a presence channel.
+    info: Value,
+}
+
+impl Shared {
+    /// Whether somebody may be here: they have one connection by this socket, however many channels.
+    fn has_room_for(&self, identity: &Identity) -> bool {
+        let Some(user) = identity.subject else { return true };
+        let mut heres = self.heres.lock().unwrap_or_else(PoisonError::into_inner);
+        if heres.contains_key(&user) {
+            return true;
+        }
+        let has_room = self.pusher.registry.has_room_for(identity);
+        if has_room && let Some(here) = self.pusher.registry.enter(identity) {
+            heres.insert(user, here);
+        }
+        has_room
+    }
+
+    async fn ask(&self, who: &Who, path: &str) -> Result<Value, Unanswered> {
+        self.pusher.api.ask(&who.token, Method::GET, path, None).await
+    }
+
+    /// Where a channel leads those who ask, if it does.
+    async fn place(&self, who: &Who, topic: &Topic) -> Result<Place, Refusal> {
+        Ok(match topic {
+            Topic::Directory => {
+                let page = self.ask(who, "/rooms?limit=1").await?;
+                Place::Directory { is_empty: page["data"].as_array().is_none_or(Vec::is_empty) }
+            }
+            Topic::Chats(person) => {
+                let me = self.ask(who, "/users/me").await?;
+                if me["username"] != **person && me["id"] != **person {
+                    return Err(Refusal::new(403, "these are the chats of somebody else, or of nobody"));
+                }
+                Place::Mine
+            }
+            Topic::Room(room) => {
+                let chat = self.ask(who, &format!("/rooms/{}", escaped(room))).await?;
+                let id = chat["id"].as_str().and_then(|id| id.parse().ok());
+                Place::Room(id.ok_or(Refusal::new(503, "the room could not be read"))?)
+            }
+            Topic::User(user) if who.identity.subject == Some(*user) => Place::User,
+            Topic::User(_) => return Err(Refusal::new(403, "what is told to somebody is for them alone")),
+        })
+    }
+
+    async fn enter(&self, asked: &Asked) -> Result<Entered, Refusal> {
+        if asked.name.needs_pass() || !asked.pass.is_empty() {
+            let pass = self.pusher.passes.open(&asked.pass, &self.socket_id, Some(&asked.channel));
+            let pass = pass.ok_or(Refusal::new(401, "auth is what POST /pusher/auth answered for this socket and channel"))?;
+            let who = self.pusher.verify(pass.token).await?;
+            let place = self.place(&who, &asked.name.topic).await?;
+            let data: Value = pass.data.and_then(|data| serde_json::from_str(&data).ok()).unwrap_or_default();
+            return Ok(Entered { who, place, info: data["user_info"].clone() });
+        }
+        let mut signed_in = self.who.subscribe();
+        let until = Instant::now() + SIGNIN_WAIT;
+        loop {
+            let signed = signed_in.borrow_and_update().clone();
+            let is_nobody = signed.is_none();
+            let who = match signed {
+                Some(who) => who,
+                None => self.pusher.nobody(),
+            };
+            let found = self.place(&who, &asked.name.topic).await;
+            // what nobody sees may be there for somebody
+            let is_in_doubt = matches!(found, Err(_) | Ok(Place::Directory { is_empty: true }));
+            if is_nobody && is_in_doubt && timeout_at(until, signed_in.changed()).await.is_ok_and(|changed| changed.is_ok()) {
+                continue;
+            }
+            return match found {
+                Ok(place) => Ok(Entered { who, place, info: Value::Null }),
+                Err(refusal) if is_nobody && refusal.status < 500 => {
+                    Err(Refusal::new(401, "nobody has signed in who may hear this channel"))
+                }
+                Err(refusal) => Err(refusal),
+            };
+        }
+    }
+
+    async fn listen(
+        &self,
+        Entered { who: Who { identity, token }, place, info }: Entered,
+        asked: &Asked,
+        pipe: &Pipe,
+        mut commands: mpsc::Receiver<Command>,
+    ) -> Result<Refusal, Ended> {
+        let pusher = &self.pusher;
+        let mut session = Session::new(&pusher.hub, pusher.api.clone(), &identity, token);
+        let scope = match place {
+            Place::Room(chat) => Scope::Room(chat),
+            Place::Mine => Scope::Mine,
+            Place::Directory { .. } | Place::User => Scope::Directory(HashSet::new()),
+        };
+        let mut voice = Voice {
+            channel: Arc::clone(&asked.channel),
+            scope,
+            looks: Looks::default(),
+            progress: None,
+            ledger: Arc::clone(&self.ledger),
+            pipe: pipe.clone(),
+            presence: identity.subject.filter(|_| asked.name.guard == Guard::Presence).map(|me| Presence::new(me, info)),
+            over: None,
+        };
+        match place {
+            Place::Room(chat) => {
+                session.subscribe(chat, None, None);
+            }
+            Place::Mine => {
+                session.subscribe_all(None, &mut voice).await?;
+                voice.begin(None).await?;
+            }
+            Place::Directory { .. } => {
+                // before they are listed: what changes in between is looked at again
+                session.list_rooms();
+                voice.list(&session).await?;
+                voice.begin(None).await?;
+            }
+            Place::User => {
+                voice.begin(None).await?;
+            }
+        }
+        loop {
+            if let Some(refusal) = voice.over.take() {
+                return Ok(refusal);
+            }
+            let look_at = voice.looks.next_at();
+            tokio::select! {
+                signal = session.next() => session.take(signal, &mut voice).await?,
+                () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => voice.look(&session).await?,
+                Some(command) = commands.recv() => voice.heed(command, &session).await?,
+            }
+        }
+    }
+}
+
+/// Serves a channel until it is over, or is dropped.
+pub async fn run(shared: Arc<Shared>, asked: Asked, pipe: Pipe, commands: mpsc::Receiver<Command>) {
+    let out = match shared.enter(&asked).await {
+        Err(refusal) => refused(&asked, &refusal),
+        Ok(entered) if !shared.has_room_for(&entered.who.identity) => {
+            refused(&asked, &Refusal::new(429, "nobody has more sockets and streams at once"))
+        }
+        Ok(entered) => {
+            let left = entered.who.identity.time_left();
+            match timeout(left, Box::pin(shared.listen(entered, &asked, &pipe, commands))).await {
+                Ok(Ok(refusal)) => refused(&asked, &refusal),
+                Ok(Err(ended)) => Out::Close(closing(&ended)),
+                Err(_) => Out::Close(codes::TOKEN_ENDED),
+            }
+        }
+    };
+    let _ = pipe.put(out).await;
+}
+
+fn refused(asked: &Asked, refusal: &Refusal) -> Out {
+    Out::Text(encode::refused(&asked.channel, refusal.status, &refusal.error))
+}
+
+fn closing(ended: &Ended) -> Closing {
+    match ended {
+        Ended::Unanswered(Unanswered { status: StatusCode::UNAUTHORIZED, .. }) => codes::TOKEN_ENDED,
+        Ended::Hangup | Ended::Unanswered(_) => codes::AGAIN,
+    }
+}
+
+/// A part of a path: of what a channel's name may hold, these alone mean something there.
+fn escaped(part: &str) -> String {
+    part.replace(';', "%3B").replace('=', "%3D").replace('@', "%40").replace(',', "%2C")
+}

@@ -1,0 +1,61 @@
+//! Who may hear which channel.
+
+use serde_json::json;
+
+use super::{connected, is_refused, signed_in, subscribes};
+use crate::realtime::public_room;
+use crate::support::TestServer;
+use crate::support::npm::Node;
+
+#[tokio::test]
+async fn every_channel_is_authorised_whatever_it_is_called() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, mallory) = (server.person("alice").await, server.person("mallory").await);
+    alice.patch("/users/me", json!({ "username": "alice" })).await.expect_status(200);
+    let room = alice.room("ours", "private").await;
+    let uid = alice.sees(room).await["uid"].as_str().expect("a uid").to_owned();
+    let mut theirs = signed_in(&node, &mallory).await;
+    for guard in ["", "private-", "presence-"] {
+        is_refused(&mut theirs, format!("{guard}room-{room}"), 403).await;
+        is_refused(&mut theirs, format!("{guard}room-{uid}"), 404).await;
+        is_refused(&mut theirs, format!("{guard}chats-alice"), 403).await;
+        is_refused(&mut theirs, format!("{guard}chats-{}", alice.id), 403).await;
+        subscribes(&mut theirs, format!("{guard}chats-{}", mallory.id)).await;
+        subscribes(&mut theirs, format!("{guard}chats-public")).await;
+    }
+    is_refused(&mut theirs, "lobby", 404).await;
+    let mut hers = signed_in(&node, &alice).await;
+    for channel in [format!("room-{room}"), format!("room-{uid}"), format!("private-room-{uid}"), "chats-alice".to_owned()] {
+        subscribes(&mut hers, channel).await;
+    }
+}
+
+#[tokio::test]
+async fn who_has_not_signed_in_hears_what_anon_reads_and_else_waits_for_a_sign_in_under_way() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let alice = server.person("alice").await;
+    let ours = alice.room("ours", "private").await;
+    let square = public_room(&server, &alice).await;
+    let mut hers = connected(&node, &alice).await;
+    is_refused(&mut hers, format!("room-{square}"), 401).await;
+    is_refused(&mut hers, format!("room-{ours}"), 401).await;
+    server.database.db_set("anon_reads_public_rooms = true").await;
+    let mut anybodys = connected(&node, &alice).await;
+    subscribes(&mut anybodys, format!("room-{square}")).await;
+    subscribes(&mut anybodys, "chats-public").await;
+    alice.says(square, "hello").await;
+    assert_eq!(anybodys.event(&format!("room-{square}"), "room-message").await["data"]["message"]["content"], "hello");
+    // both at once, as pages do it
+    anybodys.does("subscribe", json!({ "channel": format!("room-{ours}") })).await;
+    anybodys.does("signin", json!({})).await;
+    anybodys.event(&format!("room-{ours}"), "pusher:subscription_succeeded").await;
+    let user = anybodys.hears("who it is", |said| said["frame"]["event"] == "pusher:signin_success").await;
+    let told: serde_json::Value =
+        serde_json::from_str(user["frame"]["data"]["user_data"].as_str().expect("a text")).expect("JSON");
+    assert_eq!(told, json!({ "id": alice.id, "name": "alice" }));
+    let own = |said: &serde_json::Value| said["frame"]["channel"] == json!(format!("#server-to-user-{}", alice.id));
+    let own = anybodys.hears("its own channel", own).await;
+    assert_eq!(own["frame"]["event"], "pusher_internal:subscription_succeeded");
+}

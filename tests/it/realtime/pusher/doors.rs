@@ -1,0 +1,174 @@
+//! The doors: which address, whose pass, what is closed with which code.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::{KEY, connected, subscribes};
+use crate::support::npm::Node;
+use crate::support::{DEADLINE, Person, TestServer};
+
+/// A socket that says what the stock client would not.
+struct Raw(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Raw {
+    async fn at(server: &TestServer, path: &str) -> Self {
+        let url = server.app.url().replacen("http", "ws", 1);
+        Self(connect_async(format!("{url}{path}")).await.expect("it is upgraded").0)
+    }
+
+    /// One that is open, and its id.
+    async fn open(server: &TestServer) -> (Self, String) {
+        let mut raw = Self::at(server, &format!("/app/{KEY}?protocol=7&client=js&version=8.6.0&flash=false")).await;
+        let first = raw.next().await;
+        assert_eq!(first["event"], "pusher:connection_established");
+        let data: Value = serde_json::from_str(first["data"].as_str().expect("a text")).expect("JSON");
+        assert!(data["activity_timeout"].as_u64().is_some_and(|seconds| seconds > 0), "{data}");
+        (raw, data["socket_id"].as_str().expect("an id").to_owned())
+    }
+
+    async fn says(&mut self, frame: Value) {
+        self.0.send(Message::text(frame.to_string())).await.expect("it is sent");
+    }
+
+    async fn next(&mut self) -> Value {
+        loop {
+            match timeout(DEADLINE, self.0.next()).await {
+                Ok(Some(Ok(Message::Text(text)))) => return serde_json::from_str(&text).expect("JSON"),
+                Ok(Some(Ok(Message::Ping(_)))) => {}
+                other => panic!("a frame was waited for: {other:?}"),
+            }
+        }
+    }
+
+    /// The code of the error that it is told, and that with which it is closed.
+    async fn is_closed(&mut self) -> (u64, u16) {
+        let error = self.next().await;
+        assert_eq!(error["event"], "pusher:error");
+        match timeout(DEADLINE, self.0.next()).await {
+            Ok(Some(Ok(Message::Close(Some(close))))) => (error["data"]["code"].as_u64().expect("a code"), close.code.into()),
+            other => panic!("a close was waited for: {other:?}"),
+        }
+    }
+
+    /// Shows a pass for a channel, and gives the status with which it is refused; 200: it is not.
+    async fn shows(&mut self, channel: &str, auth: &str) -> u64 {
+        self.says(json!({ "event": "pusher:subscribe", "data": { "channel": channel, "auth": auth } })).await;
+        let answer = self.next().await;
+        assert_eq!(answer["channel"], channel, "{answer}");
+        if answer["event"] == "pusher_internal:subscription_succeeded" {
+            200
+        } else {
+            answer["data"]["status"].as_u64().unwrap_or(0)
+        }
+    }
+}
+
+/// What `/pusher/auth` or `/pusher/user-auth` answers to a form.
+async fn asks(person: &Person, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
+    let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut request = reqwest::Client::new()
+        .post(format!("{}{path}", person.url()))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("origin", "http://localhost:5173")
+        .body(body.join("&"));
+    if person.name != "nobody" {
+        request = request.bearer_auth(person.token());
+    }
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.headers()["access-control-allow-origin"], "http://localhost:5173", "{path}");
+    (answer.status().as_u16(), answer.json().await.expect("JSON"))
+}
+
+#[tokio::test]
+async fn who_names_another_application_or_protocol_is_told_so_and_closed_for_good() {
+    let server = TestServer::start().await;
+    for (path, code) in [
+        ("/app/other?protocol=7", 4001),
+        ("/app/tabletalk", 4008),
+        ("/app/tabletalk?client=js", 4008),
+        ("/app/tabletalk?protocol=6", 4007),
+    ] {
+        assert_eq!(Raw::at(&server, path).await.is_closed().await, (u64::from(code), code), "{path}");
+    }
+    let renamed = TestServer::with(&["--pusher-key", "ours"]).await;
+    assert_eq!(Raw::at(&renamed, "/app/tabletalk?protocol=7").await.is_closed().await.1, 4001);
+    let Some(node) = Node::start().await else { return };
+    let alice = renamed.person("alice").await;
+    let mut hers = node.pusher(&alice, "ours", json!({})).await;
+    hers.hears("that it is connected", |said| said["state"] == "connected").await;
+    let mut wrong = node.pusher(&alice, KEY, json!({})).await;
+    wrong.hears("that it gives up", |said| said["state"] == "disconnected").await;
+}
+
+#[tokio::test]
+async fn a_pass_is_for_one_socket_and_one_channel_of_who_bears_the_token() {
+    let server = TestServer::start().await;
+    let (alice, mallory) = (server.person("alice").await, server.person("mallory").await);
+    let room = alice.room("ours", "private").await;
+    let (channel, other) = (format!("private-room-{room}"), format!("presence-room-{room}"));
+    let ((mut hers, her_id), (mut theirs, their_id)) = (Raw::open(&server).await, Raw::open(&server).await);
+    let auth = async |person: &Person, id: &str| {
+        let (status, answer) = asks(person, "/pusher/auth", &[("socket_id", id), ("channel_name", &channel)]).await;
+        assert_eq!(status, 200, "{answer}");
+        assert!(!answer.to_string().contains(person.token()), "it is sealed");
+        answer["auth"].as_str().expect("a pass").to_owned()
+    };
+    let pass = auth(&alice, &her_id).await;
+    assert!(pass.starts_with("tabletalk:"), "{pass}");
+    assert_eq!(theirs.shows(&channel, &pass).await, 401, "it is for another socket");
+    assert_eq!(hers.shows(&other, &pass).await, 401, "and another channel");
+    assert_eq!(theirs.shows(&channel, "").await, 401);
+    assert_eq!(theirs.shows(&format!("#server-to-user-{}", alice.id), "").await, 401);
+    assert_eq!(theirs.shows(&channel, &auth(&mallory, &their_id).await).await, 403, "whoever has a pass is asked about");
+    assert_eq!(hers.shows(&channel, &pass).await, 200);
+    hers.says(json!({ "event": "pusher:signin", "data": { "auth": pass, "user_data": "{}" } })).await;
+    assert_eq!(hers.next().await["data"]["code"], 4009, "it lets nobody sign in");
+
+    let form = [("socket_id", their_id.as_str()), ("channel_name", channel.as_str())];
+    assert_eq!(asks(&server.nobody(), "/pusher/auth", &form).await.0, 401);
+    assert_eq!(asks(&server.nobody(), "/pusher/user-auth", &form[..1]).await.0, 401);
+    assert_eq!(asks(&server.anon(), "/pusher/user-auth", &form[..1]).await.0, 403, "who has no account signs in nowhere");
+    for form in [&form[..1], &form[1..], &[]] {
+        assert_eq!(asks(&alice, "/pusher/auth", form).await.0, 400);
+    }
+    let long = "x".repeat(129);
+    assert_eq!(asks(&alice, "/pusher/auth", &[form[0], form[1], ("resume_id", &long)]).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_socket_answers_pings_and_survives_what_is_no_frame() {
+    let server = TestServer::start().await;
+    let (mut raw, _) = Raw::open(&server).await;
+    raw.says(json!({ "event": "pusher:ping", "data": {} })).await;
+    assert_eq!(raw.next().await["event"], "pusher:pong");
+    for nonsense in [json!([]), json!({ "event": "pusher:subscribe" }), json!({ "event": "client-x", "data": 1 })] {
+        raw.says(nonsense.clone()).await;
+        assert_eq!(raw.next().await["event"], "pusher:error", "{nonsense}");
+    }
+    raw.says(json!({ "event": "pusher:of-later", "data": {} })).await;
+    raw.says(json!({ "event": "client-x", "channel": "private-room-x", "data": 1 })).await;
+    assert_eq!(raw.next().await["data"]["code"], 4009, "it has not subscribed");
+}
+
+#[tokio::test]
+async fn a_token_that_ends_has_the_client_come_back_with_another() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let alice = server.person("alice").await;
+    let room = alice.room("ours", "private").await;
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    // 30 s of other people's clocks are granted beyond it
+    let short = server.bearer_of("alice", json!({ "sub": alice.id, "role": "authenticated", "exp": now - 30 + 4 }));
+    let mut hers = connected(&node, &short).await;
+    let channel = format!("private-room-{room}");
+    subscribes(&mut hers, &channel).await;
+    let error = hers.hears("that it is closed", |said| said["heard"] == "error").await;
+    assert_eq!(error["error"]["data"]["code"], 4200, "{error}");
+    hers.hears("that it is back", |said| said["state"] == "connected").await;
+    let refused = hers.event(&channel, "pusher:subscription_error").await;
+    assert_eq!(refused["data"]["status"], 401, "it has no other: {refused}");
+}
