@@ -14,8 +14,10 @@ pub mod announcer;
 pub mod asides;
 pub mod batch;
 pub mod channels;
+mod forgetting;
 pub mod hub;
 pub mod loopback;
+pub mod marks;
 pub mod native;
 pub mod presence;
 pub mod pusher;
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::asides::Asides;
 use self::hub::Hub;
+use self::marks::Marks;
 use self::presence::Registry;
 use self::pusher::pass::Passes;
 use self::relay::{Life, Probe};
@@ -50,7 +53,7 @@ const READING: usize = 1;
 
 const SEALING_KEY: &str = "select chat.sealing_key() as key";
 
-/// How long the announcer may take to end.
+/// How long the announcer may take to end, and what writes marks.
 const END_WAIT: Duration = Duration::from_secs(3);
 
 /// The live part of a server: what runs behind its sockets.
@@ -60,9 +63,12 @@ pub struct Live {
     pub registry: Registry,
     /// What lets clients of the Pusher protocol in.
     pub passes: Arc<Passes>,
+    /// From where on clients go on that come back.
+    pub marks: Marks,
     tasks: Vec<JoinHandle<()>>,
     announcer: JoinHandle<()>,
-    /// Ends the announcer: after the last request, which may change something yet.
+    marking: JoinHandle<()>,
+    /// Ends the announcer and what writes marks: after the last request, which may change something yet.
     silence: CancellationToken,
 }
 
@@ -98,10 +104,14 @@ impl Live {
         let tasks = vec![
             tokio::spawn(relay::listen(listening, both, probe.clone(), stop.clone())),
             tokio::spawn(asides::tell(beside.clone(), asides, stop.clone())),
-            tokio::spawn(presence::keep(beside, probe.process(), registry.clone(), stop.clone())),
+            tokio::spawn(presence::keep(beside.clone(), probe.process(), registry.clone(), stop.clone())),
+            tokio::spawn(presence::keep_tracks(beside.clone(), probe.process(), registry.clone(), stop.clone())),
+            tokio::spawn(forgetting::forget(beside.clone(), stop.clone())),
             tokio::spawn(relay::read(reader, Arc::clone(&hub), life, stop.clone())),
         ];
-        let live = Self { hub, registry, passes, tasks, announcer, silence };
+        let marks = Marks::new(beside);
+        let marking = tokio::spawn(marks::write(marks.clone(), silence.clone()));
+        let live = Self { hub, registry, passes, marks, tasks, announcer, marking, silence };
         if let Err(deaf) = probe.first().await {
             live.stop().await;
             return Err(deaf);
@@ -112,9 +122,11 @@ impl Live {
     /// Ends its tasks, the announcer when all is told.
     pub async fn stop(self) {
         self.silence.cancel();
-        let aborts = self.announcer.abort_handle();
-        if timeout(END_WAIT, self.announcer).await.is_err() {
-            aborts.abort();
+        for last in [self.announcer, self.marking] {
+            let aborts = last.abort_handle();
+            if timeout(END_WAIT, last).await.is_err() {
+                aborts.abort();
+            }
         }
         for task in self.tasks {
             task.abort();

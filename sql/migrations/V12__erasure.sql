@@ -132,6 +132,7 @@ begin
     if found then
       delete from chat.friendships f where _user in (f.requester_id, f.addressee_id);
       delete from chat.blocks b where _user in (b.blocker_id, b.blocked_id);
+      delete from chat_private.resumes r where r.user_id = _user;
       insert into chat_private.erasures (user_id) values (_user);
       update chat.users u
       set display_name = 'deleted user', username = null, avatar_url = null, last_active_at = null, erased_at = clock_timestamp()

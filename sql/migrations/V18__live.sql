@@ -196,7 +196,8 @@ as $$
     exists (select
             from pg_policy p
             where p.polrelid in ('chat.messages'::regclass, 'chat.chats'::regclass, 'chat.participants'::regclass, 'chat.tombstones'::regclass,
-                                 'chat.read_markers'::regclass, to_regclass('chat.presence'))
+                                 'chat.read_markers'::regclass, to_regclass('chat.presence'),
+                                 to_regclass('chat.presence_states'))
               and p.polcmd in ('r', '*')
               and not exists (select from chat.rules r where r.number = split_part(obj_description(p.oid, 'pg_policy'), ':', 1))),
     (select s.lobby from chat.settings s)

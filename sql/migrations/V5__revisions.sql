@@ -66,8 +66,8 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $$
--- A hint that has no rev: `r<chat>.<user>` somebody has read further, `p<user>` somebody came or went, `t` or `u<chat>.<user>` somebody types
--- or does no more. The same way as a chat's, but for what is for the server alone.
+-- A hint that has no rev: `r<chat>.<user>` somebody has read further, `p<user>` somebody came or went, `s<chat>` what people say of
+-- themselves changed, `w<chat>.<id>` something is told, `t` or `u<chat>.<user>` somebody types or does no more. The same way as a chat's, but for what is for the server alone.
 declare
   hints text := current_setting('chat.hints', true);
 begin

@@ -13,12 +13,14 @@
 //! | [`rooms`] | the directory of public rooms, one by its uid |
 //! | [`participants`] | who is in a chat: list, add or change role, remove; how far one has read |
 //! | [`presence`] | who of a chat is here; that one types |
+//! | [`states`] | what those who are here say of themselves |
 //! | [`events`] | an event's chats, for the host application |
 //! | [`messages`] | list, send, get, edit, delete |
 //! | [`edits`] | a message's earlier texts |
 //! | [`latest`] | the latest messages of many chats |
 //! | [`reactions`] | react, take it back |
 //! | [`pins`] | list, pin, unpin |
+//! | [`broadcasts`] | tell what nobody keeps |
 //! | [`changes`] | what changed in a chat, or in all of one's chats |
 //! | [`search`] | messages by their words |
 //! | [`import`] | messages of another system, for the host application |
@@ -26,6 +28,7 @@
 pub mod answer;
 pub mod blocks;
 pub mod body;
+pub mod broadcasts;
 pub mod caller;
 pub mod changes;
 pub mod chats;
@@ -44,6 +47,7 @@ pub mod reactions;
 pub mod rooms;
 pub mod search;
 pub mod shapes;
+pub mod states;
 pub mod users;
 pub mod waiting;
 
@@ -74,8 +78,15 @@ pub type Apis = (
     (users::UsersApi, export::ExportApi),
     (friends::FriendsApi, blocks::BlocksApi),
     (chats::ChatsApi, rooms::RoomsApi, events::EventsApi),
-    (participants::ParticipantsApi, presence::PresenceApi),
-    (messages::MessagesApi, edits::EditsApi, latest::LatestApi, reactions::ReactionsApi, pins::PinsApi),
+    (participants::ParticipantsApi, presence::PresenceApi, states::StatesApi),
+    (
+        messages::MessagesApi,
+        edits::EditsApi,
+        latest::LatestApi,
+        reactions::ReactionsApi,
+        pins::PinsApi,
+        broadcasts::BroadcastsApi,
+    ),
     changes::ChangesApi,
     (search::SearchApi, import::ImportApi),
 );
@@ -86,13 +97,18 @@ pub fn all(db: &Db, waiting: &waiting::WaitingRoom) -> Apis {
         (users::UsersApi { db: db.clone() }, export::ExportApi { db: db.clone() }),
         (friends::FriendsApi { db: db.clone() }, blocks::BlocksApi { db: db.clone() }),
         (chats::ChatsApi { db: db.clone() }, rooms::RoomsApi { db: db.clone() }, events::EventsApi { db: db.clone() }),
-        (participants::ParticipantsApi { db: db.clone() }, presence::PresenceApi { db: db.clone() }),
+        (
+            participants::ParticipantsApi { db: db.clone() },
+            presence::PresenceApi { db: db.clone() },
+            states::StatesApi { db: db.clone() },
+        ),
         (
             messages::MessagesApi { db: db.clone() },
             edits::EditsApi { db: db.clone() },
             latest::LatestApi { db: db.clone() },
             reactions::ReactionsApi { db: db.clone() },
             pins::PinsApi { db: db.clone() },
+            broadcasts::BroadcastsApi { db: db.clone() },
         ),
         changes::ChangesApi { db: db.clone(), waiting: waiting.clone() },
         (search::SearchApi { db: db.clone() }, import::ImportApi { db: db.clone() }),

@@ -23,6 +23,10 @@ pub enum Hint {
     Read { chat: Uuid, user: Uuid },
     /// This person came, or went, or is in another state.
     Presence(Uuid),
+    /// What those who are here say of themselves in this chat changed.
+    States(Uuid),
+    /// This is told in this chat.
+    Broadcast { id: i64, chat: Uuid },
     /// This person types, or does no more. The one hint that says all there is: nothing stands in a table.
     Typing { chat: Uuid, user: Uuid, is_typing: bool },
 }
@@ -44,6 +48,12 @@ impl FromStr for Hint {
         match text.as_bytes().first() {
             Some(b'r') => pair(&text[1..]).map(|(chat, user)| Self::Read { chat, user }),
             Some(b'p') => id(&text[1..]).map(Self::Presence),
+            Some(b's') => id(&text[1..]).map(Self::States),
+            Some(b'w') => {
+                let (chat, number) = text[1..].split_once('.').ok_or(NoHint)?;
+                let number = number.parse().ok().filter(|number| *number > 0).ok_or(NoHint)?;
+                Ok(Self::Broadcast { id: number, chat: id(chat)? })
+            }
             Some(letter @ (b't' | b'u')) => {
                 pair(&text[1..]).map(|(chat, user)| Self::Typing { chat, user, is_typing: *letter == b't' })
             }
@@ -58,6 +68,8 @@ impl fmt::Display for Hint {
             Self::Chat(chat) => write!(f, "{}", chat.simple()),
             Self::Read { chat, user } => write!(f, "r{}.{}", chat.simple(), user.simple()),
             Self::Presence(user) => write!(f, "p{}", user.simple()),
+            Self::States(chat) => write!(f, "s{}", chat.simple()),
+            Self::Broadcast { id, chat } => write!(f, "w{}.{id}", chat.simple()),
             Self::Typing { chat, user, is_typing } => {
                 write!(f, "{}{}.{}", if *is_typing { 't' } else { 'u' }, chat.simple(), user.simple())
             }
@@ -126,12 +138,14 @@ impl Hints {
 mod tests {
     use super::*;
 
-    fn some() -> [Hint; 5] {
+    fn some() -> [Hint; 7] {
         let (chat, user) = (Uuid::new_v4(), Uuid::new_v4());
         [
             Hint::Chat(chat),
             Hint::Read { chat, user },
             Hint::Presence(user),
+            Hint::States(chat),
+            Hint::Broadcast { id: i64::MAX, chat },
             Hint::Typing { chat, user, is_typing: true },
             Hint::Typing { chat, user, is_typing: false },
         ]
@@ -146,6 +160,8 @@ mod tests {
                 Hint::Chat(chat) => chat.to_string(),
                 Hint::Read { chat, user } => format!("r{chat}.{user}"),
                 Hint::Presence(user) => format!("p{user}"),
+                Hint::States(chat) => format!("s{chat}"),
+                Hint::Broadcast { id, chat } => format!("w{chat}.{id}"),
                 Hint::Typing { chat, user, is_typing } => format!("{}{chat}.{user}", if is_typing { 't' } else { 'u' }),
             };
             assert_eq!(hyphenated.parse(), Ok(hint), "{hyphenated}");
@@ -155,8 +171,9 @@ mod tests {
     #[test]
     fn what_is_no_hint_is_none() {
         let id = Uuid::new_v4();
-        for text in ["", "r", "p", "é", "probe", &format!("r{id}"), &format!("p{id}.{id}"), &format!("x{id}"), &format!("t{id}.")]
-        {
+        let wrong = ["r", "p{}.{}", "s{}.1", "w{}", "w{}.", "w{}.0", "w{}.-1", "w{}.9223372036854775808", "x{}", "t{}."];
+        let wrong = wrong.map(|text| text.replace("{}", &id.to_string()));
+        for text in ["", "r", "p", "s", "w", "é", "probe"].into_iter().chain(wrong.iter().map(String::as_str)) {
             assert_eq!(text.parse::<Hint>(), Err(NoHint), "{text}");
         }
     }

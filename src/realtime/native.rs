@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::frames::client::{
-    MessageCreate, MessageDelete, MessageUpdate, Ping, Presence, Read, Subscribe, SubscribeAll, Token, Typing, Unsubscribe,
+    Broadcast, MessageCreate, MessageDelete, MessageUpdate, Ping, Presence, Read, Subscribe, SubscribeAll, Token, Typing,
+    Unsubscribe,
 };
 use self::frames::server::{
-    Answer, Expiring, Failure, HeadOfChat, Hello, MessageAnswer, Nothing, Position, ReadAnswer, UserAnswer,
+    Answer, BroadcastAnswer, Expiring, Failure, HeadOfChat, Hello, MessageAnswer, Nothing, Position, ReadAnswer, UserAnswer,
 };
 use self::frames::{Asked, ClientFrame, ServerFrame};
 use super::hub::Hub;
@@ -295,6 +296,10 @@ impl Native {
             }
             Asked::Typing(Typing { chat_id: chat, body }) => {
                 (chat, Method::POST, format!("/chats/{chat}/typing"), Some(body), done)
+            }
+            Asked::Broadcast(Broadcast { chat_id: chat, body }) => {
+                let answer = |told| Answer::Broadcast(BroadcastAnswer(told));
+                (chat, Method::POST, format!("/chats/{chat}/broadcasts"), Some(body), answer)
             }
         };
         Ok(Some(match session.ask(method, &path, body.as_ref()).await {

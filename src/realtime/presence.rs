@@ -5,6 +5,8 @@
 //! is made anew is no absence. A process that stops in order takes nobody away either: those who come back elsewhere were never gone, and the
 //! others go with its lease.
 
+mod tracking;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +17,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::tracking::Tracks;
+pub use self::tracking::{Tracking, keep as keep_tracks};
 use crate::auth::{Identity, Role};
 use crate::db::{Db, DbError};
 use crate::params;
@@ -61,6 +65,8 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     house: Mutex<House>,
     news: Notify,
+    tracks: Mutex<Tracks>,
+    tracks_news: Notify,
 }
 
 #[derive(Default)]
@@ -219,6 +225,9 @@ pub async fn keep(db: Db, process: Uuid, registry: Registry, stop: CancellationT
         }
         match write(&db, process, &registry, is_all).await {
             Ok(is_kept) => {
+                if is_all && is_kept {
+                    registry.track_again();
+                }
                 // a lease that was lost: swept, or forgotten in a crash of the database
                 is_all = !is_kept;
                 renew_at = Instant::now() + RENEW_EVERY;

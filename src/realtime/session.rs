@@ -13,7 +13,7 @@ use poem::http::Method;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::asides::Aside;
+use super::asides::{Aside, What};
 use super::batch::Seen;
 use super::hub::{CHATS_OF_ONE_MAX, Heard, Hub, Listener, Ready, Signal};
 use super::loopback::{Loopback, Unanswered};
@@ -380,7 +380,9 @@ impl Session {
                 Err(refusal) if refusal.is_refusal() => return self.gone(chat, sink).await,
                 Err(unanswered) => return Err(Ended::Unanswered(unanswered)),
             },
-            Why::Everywhere | Why::Again { .. } => {}
+            // what was told meanwhile of what people say of themselves they did not hear
+            Why::Again { .. } => sink.tell(Told::Aside(&Aside::new(Some(chat), What::TrackedAnew))).await?,
+            Why::Everywhere => {}
         }
         // who has all up to the head, of this life, has missed nothing: whatever changes who reads what has a rev
         let has_all = since.is_none_or(|since| since.rev == ready.head && since.epoch.is_none_or(|epoch| epoch == ready.epoch));

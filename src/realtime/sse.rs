@@ -170,7 +170,10 @@ impl Sink for Out {
             Told::AllAnew => (Kind::Resync, None),
             Told::Gone { .. } => (Kind::ChatDeleted, None),
             Told::Entered { .. } => (Kind::ChatCreated, None),
-            Told::Aside(aside) => (Kind::from(&aside.what), None),
+            Told::Aside(aside) => match Kind::of_aside(&aside.what) {
+                Some(kind) => (kind, None),
+                None => return Ok(()),
+            },
             Told::Refused { .. } | Told::Listed { .. } | Told::Flush => return Err(Ended::Hangup),
         };
         self.send(kind, rev, data).await?;

@@ -2,6 +2,7 @@
 
 mod access;
 mod asyncapi;
+mod broadcasts;
 mod conformance;
 mod faults;
 mod fleet;

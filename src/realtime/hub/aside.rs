@@ -25,10 +25,15 @@ impl Hub {
         revs.into_iter().filter(|(chat, rev)| known(chat).is_some_and(|known| known < *rev)).map(|(chat, _)| chat).collect()
     }
 
-    /// Tells those who listen to one of these chats and are in it, each connection once; but not some people.
+    /// Whether more listen to a chat, here, than are told of everybody.
+    pub fn is_crowded(&self, chat: Uuid) -> bool {
+        self.state().chats.get(&chat).is_some_and(|watched| watched.ears.len() > LISTENERS_MAX)
+    }
+
+    /// Tells those who listen to one of these chats, are in it and are meant, each connection once.
     ///
     /// Where the house has policies of its own nobody here knows who may hear it, and nobody does.
-    pub fn tell_in(&self, chats: impl IntoIterator<Item = Uuid>, aside: &Arc<Aside>, but: &HashSet<Uuid>) {
+    pub fn tell_in(&self, chats: impl IntoIterator<Item = Uuid>, aside: &Arc<Aside>, is_meant: impl Fn(Uuid) -> bool) {
         let state = self.state();
         if state.is_strict {
             return;
@@ -36,12 +41,12 @@ impl Hub {
         let mut told = HashSet::new();
         let watched = |chat| state.chats.get(&chat).map(|watched| (chat, watched));
         for (chat, watched) in chats.into_iter().filter_map(watched) {
-            if watched.ears.len() > LISTENERS_MAX {
+            if aside.is_of_everybody() && watched.ears.len() > LISTENERS_MAX {
                 continue;
             }
             for ear in &watched.ears {
                 let is_in = ear.is_ready && ear.standing.is_some_and(Standing::is_in);
-                if is_in && ear.who.user.is_some_and(|user| !but.contains(&user)) && told.insert(ear.line.id) {
+                if is_in && ear.who.user.is_some_and(&is_meant) && told.insert(ear.line.id) {
                     ear.line.tell_aside(aside, chat);
                 }
             }

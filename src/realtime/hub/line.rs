@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::super::asides::{Aside, Key};
+use super::super::asides::{Aside, Key, What};
 use super::super::batch::{Batch, Standing};
 
 /// Signals that wait for one connection at most.
@@ -20,8 +20,10 @@ const WEIGHT_MAX: usize = 1 << 20;
 
 /// Chats that wait to be looked at by who lists rooms, at most: beyond, all of them are.
 const LISTED_MAX: usize = 1_000;
-/// Asides that wait for one connection at most: one that reads so little is not told of the rest.
+/// Asides that wait for one connection at most, and what they hold, in bytes, though they share it: one that reads so little is not told of
+/// the rest, and told so where it counts.
 const ASIDES_MAX: usize = 5_000;
+const ASIDES_WEIGHT_MAX: usize = 1 << 20;
 
 /// What a listener is told, in this order.
 #[derive(Debug)]
@@ -84,6 +86,7 @@ struct Inbox {
     is_any_listed: bool,
     /// Each with the chat by which they are to hear it.
     asides: BTreeMap<Key, (Arc<Aside>, Uuid)>,
+    asides_weight: usize,
 }
 
 impl Signal {
@@ -117,14 +120,9 @@ impl Line {
         self.news.notify_one();
     }
 
-    /// Tells them what stands in no log; what they were not told yet of the same is forgotten.
+    /// Tells them what stands in no log; what they were not told yet of the same is in it, or forgotten.
     pub fn tell_aside(&self, aside: &Arc<Aside>, by: Uuid) {
-        let mut inbox = self.inbox();
-        let key = aside.key();
-        if inbox.asides.len() < ASIDES_MAX || inbox.asides.contains_key(&key) {
-            inbox.asides.insert(key, (Arc::clone(aside), by));
-        }
-        drop(inbox);
+        self.inbox().put_aside(aside, by);
         self.news.notify_one();
     }
 
@@ -190,6 +188,33 @@ impl Inbox {
         }
     }
 
+    fn put_aside(&mut self, aside: &Arc<Aside>, by: Uuid) {
+        let anew = Aside::new(aside.chat, What::TrackedAnew);
+        let is_difference = matches!(aside.what, What::Tracked { .. });
+        if is_difference && self.asides.contains_key(&anew.key()) {
+            return; // they are going to list it
+        }
+        let earlier = self.asides.remove(&aside.key());
+        self.asides_weight -= earlier.as_ref().map_or(0, |(earlier, _)| earlier.weight);
+        let aside = earlier.as_ref().map_or_else(|| Arc::clone(aside), |(earlier, _)| aside.after(earlier));
+        let weight = self.asides_weight + aside.weight;
+        let has_room = self.asides.len() < ASIDES_MAX && (weight <= ASIDES_WEIGHT_MAX || self.asides.is_empty());
+        if has_room || matches!(aside.what, What::TrackedAnew) {
+            self.asides_weight = weight;
+            self.asides.insert(aside.key(), (aside, by));
+        } else if is_difference {
+            // differences are no use without those before: one for each chat that is listened to instead
+            self.asides_weight += anew.weight;
+            self.asides.insert(anew.key(), (anew, by));
+        }
+    }
+
+    fn take_aside(&mut self) -> Option<Signal> {
+        let (_, (aside, by)) = self.asides.pop_first()?;
+        self.asides_weight -= aside.weight;
+        Some(Signal::Aside(aside, by))
+    }
+
     fn take(&mut self) -> Option<Signal> {
         if self.is_behind {
             return Some(Signal::Behind);
@@ -200,7 +225,7 @@ impl Inbox {
                 return Some(Signal::Listed { chat: None });
             }
             let listed = self.listed.pop_first().map(|chat| Signal::Listed { chat: Some(chat) });
-            return listed.or_else(|| self.asides.pop_first().map(|(_, (aside, by))| Signal::Aside(aside, by)));
+            return listed.or_else(|| self.take_aside());
         };
         self.weight -= signal.weight();
         Some(signal)

@@ -14,6 +14,7 @@ pub use self::server::{Kind, ServerFrame};
 
 use self::server::{Answer, ChatAnswer, Failure, Gone, Resync, Subscribed};
 use self::told::For;
+use crate::realtime::asides::Aside;
 use crate::realtime::batch::{Encoding, Event, Form, Seen};
 use crate::realtime::session::Told;
 
@@ -39,7 +40,13 @@ pub fn told(told: &Told<'_>) -> Option<String> {
         }
         Told::Gone { chat } => ServerFrame::ChatDeleted(Gone { id: *chat }).text(Some(*chat), None, None),
         Told::Entered { chat, profile } => ServerFrame::ChatCreated(ChatAnswer((*profile).clone())).text(Some(*chat), None, None),
-        Told::Aside(aside) => aside.encoding(|aside| ServerFrame::of_aside(&aside.what).text(aside.chat, None, None)).to_owned(),
+        Told::Aside(aside) => {
+            let encode = |aside: &Aside| {
+                let frame = ServerFrame::of_aside(&aside.what);
+                frame.map(|frame| frame.text(aside.chat, None, None)).unwrap_or_default()
+            };
+            return Some(aside.encoding(encode)).filter(|text| !text.is_empty()).map(str::to_owned);
+        }
         // nobody lists rooms here
         Told::Listed { .. } | Told::Flush => return None,
     })

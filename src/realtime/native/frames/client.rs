@@ -31,6 +31,8 @@ super::spec::client_frames! {
     Read = "read" => Ack;
     /// Say that one types, or does no more; to be repeated every few seconds.
     Typing = "typing" extends "TypingUpdate" => Ack;
+    /// Tell those who are in a chat something that nobody keeps. The payload is the body of `sendBroadcast`.
+    Broadcast = "broadcast" extends "NewBroadcast" => Ack;
     /// Say whether one looks at this connection; it is online when it opens.
     Presence = "presence" => Ack;
     /// Give a fresher token of the same person.
@@ -207,6 +209,23 @@ impl Payload for Typing {
     }
 }
 
+/// Something to tell the others.
+#[derive(Debug, PartialEq, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct Broadcast {
+    /// The chat.
+    pub chat_id: Uuid,
+    /// The body of the request: the API reads it, and says what is wrong with it.
+    #[oai(skip)]
+    pub body: Value,
+}
+
+impl Payload for Broadcast {
+    fn read(fields: &Fields) -> Result<Self, String> {
+        Ok(Self { chat_id: fields.chat()?, body: fields.body(&["chatId"])? })
+    }
+}
+
 /// Whether one looks at this connection.
 #[derive(Debug, PartialEq, Object)]
 pub struct Presence {
@@ -369,7 +388,7 @@ mod tests {
         let wrong = ClientFrame::parse(r#"{"type":"unsubscribe","ref":"r1"}"#).expect_err("no chat");
         assert_eq!((wrong.reference.as_deref(), wrong.message.as_str()), (Some("r1"), "chatId is a UUID"));
         let wrong = ClientFrame::parse(r#"{"type":"nonsense"}"#).expect_err("no frame");
-        let all = "subscribe, unsubscribe, message.create, message.update, message.delete, read, typing, presence, token, ping";
+        let all = "subscribe, unsubscribe, message.create, message.update, message.delete, read, typing, broadcast, presence, token, ping";
         assert_eq!(wrong.message, format!("type is none of {all}"));
     }
 }

@@ -9,9 +9,8 @@ use serde_with::skip_serializing_none;
 use std::borrow::Cow;
 use uuid::Uuid;
 
-use super::told::{ToldMessage, ToldParticipant, ToldPresence, ToldRead, ToldTyping};
+use super::told::{ToldBroadcast, ToldMessage, ToldParticipant, ToldPresence, ToldRead, ToldTyping};
 use crate::api::shapes::change::{ChangeKind, ChatProfile};
-use crate::realtime::asides::What;
 
 super::spec::server_frames! {
     /// The first frame: who the token says they are, and where their chats stand.
@@ -55,16 +54,8 @@ super::spec::server_frames! {
     Typing(ToldTyping) = "typing", at [Socket, ChatStream, Stream], with [Chat], may [];
     /// Someone with whom one shares a chat that is listened to came, went, or looks elsewhere.
     Presence(ToldPresence) = "presence", at [Socket, ChatStream, Stream], with [], may [];
-}
-
-impl From<&What> for Kind {
-    fn from(what: &What) -> Self {
-        match what {
-            What::Read { .. } => Self::Read,
-            What::Typing { .. } => Self::Typing,
-            What::Presence { .. } => Self::Presence,
-        }
-    }
+    /// A client, or the host application, tells those who are in the chat something that nobody keeps.
+    Broadcast(ToldBroadcast) = "broadcast", at [Socket, ChatStream, Stream], with [Chat], may [];
 }
 
 impl From<ChangeKind> for Kind {
@@ -161,6 +152,8 @@ pub enum Answer {
     Message(MessageAnswer),
     /// To `read`.
     Read(ReadAnswer),
+    /// To `broadcast`.
+    Broadcast(BroadcastAnswer),
     /// To everything else.
     Nothing(Nothing),
 }
@@ -317,4 +310,6 @@ answers_of_the_api! {
     MessageAnswer = "Message";
     /// How far someone has read.
     ReadAnswer = "ReadMarker";
+    /// What was broadcast.
+    BroadcastAnswer = "Broadcast";
 }

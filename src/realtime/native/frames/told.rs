@@ -1,16 +1,19 @@
 //! What changed, as frames tell it: the API's shapes, as somebody who listens sees them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use poem_openapi::Object;
 use serde::Serialize;
+use serde_json::Value;
 use serde_with::skip_serializing_none;
 use uuid::Uuid;
 
-use super::server::{Deleted, Gone, Left, ServerFrame};
+use super::server::{Deleted, Gone, Kind, Left, ServerFrame};
 use crate::api::shapes::change::{Change, ChangeKind};
 use crate::api::shapes::chat::Role;
 use crate::api::shapes::message::{Message, MessageKind, QuotedMessage, Reaction};
 use crate::api::shapes::participant::Participant;
-use crate::realtime::asides::{TYPING_LASTS, What};
+use crate::realtime::asides::{Content, TYPING_LASTS, What};
 use crate::wire::Timestamp;
 
 /// For whom a frame is written.
@@ -133,6 +136,24 @@ pub struct ToldTyping {
     pub expires_in_ms: Option<u64>,
 }
 
+/// What a client tells the others.
+#[skip_serializing_none]
+#[derive(Debug, Object, Serialize)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+#[serde(rename_all = "camelCase")]
+pub struct ToldBroadcast {
+    /// As `sendBroadcast` answered it.
+    pub id: i64,
+    /// Who tells it; absent for the host application.
+    pub user_id: Option<Uuid>,
+    /// What it is about.
+    pub event: String,
+    /// What is told: any JSON; absent where that is null.
+    pub payload: Option<Value>,
+    /// What is told where it is no JSON, in base64.
+    pub bytes: Option<String>,
+}
+
 /// Whether someone is here.
 #[skip_serializing_none]
 #[derive(Debug, Object, Serialize)]
@@ -210,6 +231,20 @@ impl ToldParticipant {
     }
 }
 
+impl Kind {
+    /// The frame that tells an aside; none for what these protocols do not tell.
+    pub fn of_aside(what: &What) -> Option<Self> {
+        Some(match what {
+            What::Read { .. } => Self::Read,
+            What::Typing { .. } => Self::Typing,
+            What::Presence { .. } => Self::Presence,
+            What::Broadcast { .. } => Self::Broadcast,
+            // told by the protocols whose clients say something of themselves
+            What::Tracked { .. } | What::TrackedAnew => return None,
+        })
+    }
+}
+
 impl ServerFrame {
     /// The frame of a change, told as of a kind. What comes without its row is gone for the one who is told.
     pub fn of_change(kind: ChangeKind, change: &Change, whom: For) -> Self {
@@ -228,8 +263,8 @@ impl ServerFrame {
     }
 
     /// The frame of what stands in no log.
-    pub fn of_aside(what: &What) -> Self {
-        match what {
+    pub fn of_aside(what: &What) -> Option<Self> {
+        Some(match what {
             What::Read { user, seq } => Self::Read(ToldRead { user_id: *user, last_read_seq: *seq }),
             What::Typing { user, is_typing } => {
                 let lasts = u64::try_from(TYPING_LASTS.as_millis()).unwrap_or(u64::MAX);
@@ -239,7 +274,16 @@ impl ServerFrame {
             What::Presence { user, status, last_active_at } => {
                 Self::Presence(ToldPresence { user_id: *user, status: status.clone(), last_active_at: *last_active_at })
             }
-        }
+            What::Broadcast { id, user, event, content } => {
+                let (payload, bytes) = match content {
+                    Content::Json(Value::Null) => (None, None),
+                    Content::Json(payload) => (Some(payload.clone()), None),
+                    Content::Bytes(bytes) => (None, Some(STANDARD.encode(bytes))),
+                };
+                Self::Broadcast(ToldBroadcast { id: *id, user_id: *user, event: event.clone(), payload, bytes })
+            }
+            What::Tracked { .. } | What::TrackedAnew => return None,
+        })
     }
 
     /// The frame of a change of which no more is told than that it is gone.
