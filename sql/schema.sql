@@ -316,6 +316,11 @@ create trigger _200_people before insert on chat.blocks
 for each row
 execute function chat_private.hold_party();
 
+-- states.1. Binds everyone.
+create trigger _900_hide_states after insert or delete on chat.blocks
+for each row
+execute function chat_private.hide_states();
+
 grant select on chat.blocks to chat_auditor;
 grant select, delete on chat.blocks to service_role;
 grant select, insert (blocker_id, blocked_id), delete on chat.blocks to authenticated;
@@ -550,6 +555,11 @@ execute function chat_private.refuse_truncate();
 create trigger _900_bury before delete on chat.participants
 for each row
 execute function chat_private.bury_participant();
+
+-- states.2. Binds everyone.
+create trigger _900_end_states after update of left_at on chat.participants
+for each row when (old.left_at is null and new.left_at is not null)
+execute function chat_private.end_states();
 
 -- Binds everyone.
 create trigger _900_rev before insert or update on chat.participants
@@ -1064,6 +1074,50 @@ using (true);
 grant select on chat.presence to service_role, chat_auditor;
 grant select (user_id, state, since) on chat.presence to authenticated;
 
+-- chat.presence_states --------------------------------------------------------------------------------------
+-- What those who are here say of themselves in a chat, through which server process. Unlogged: empty after a crash, and written anew.
+
+create unlogged table chat.presence_states (
+  process_id uuid not null,  -- The server process that they are connected to.
+  id uuid not null,  -- Which: another one, when somebody says something else.
+  chat_id uuid not null,  -- To whom they say it.
+  user_id uuid not null,  -- Who.
+  key text not null,  -- By which they group what they say, on several devices for example.
+  state json not null,  -- What they say: JSON of their own.
+  since timestamp with time zone not null default clock_timestamp(),  -- Since when.
+  ended_at timestamp with time zone,  -- Until when; such a one is kept for half a minute.
+  constraint presence_states_pkey primary key (process_id, id),
+  constraint state_is_short check (octet_length(state::text) <= 8192 and length(key) >= 1 and length(key) <= 255),  -- states.3: a state has at most 8,192 bytes, and its key 1 to 255 characters
+  constraint presence_states_process_id_fkey
+    foreign key (process_id) references chat_private.leases(process_id) on delete cascade
+);
+-- What do people say of themselves in this chat?
+create index presence_states_by_chat on chat.presence_states (chat_id, user_id);
+-- Which ended long ago?
+create index presence_states_ended on chat.presence_states (ended_at) where ended_at is not null;
+
+alter table chat.presence_states enable row level security;
+
+-- states.1: who is in a chat sees what those who are here say of themselves in it; a block between two hides it from both
+create policy select_companion on chat.presence_states for select
+to authenticated
+using (ended_at is null
+       and exists (select from chat_private.my_memberships m
+                   where m.chat_id = presence_states.chat_id)
+       and (user_id = (select chat.uid())
+            or not (exists (select from chat_private.my_blocks b
+                            where b.user_id = presence_states.user_id)))
+       and exists (select from chat_private.living_processes l
+                   where l.process_id = presence_states.process_id));
+
+-- staff.2: the service role and auditors read everything, auditors alone the audit; auditors write nothing
+create policy select_staff on chat.presence_states for select
+to service_role, chat_auditor
+using (true);
+
+grant select on chat.presence_states to service_role, chat_auditor;
+grant select (id, chat_id, user_id, key, state, since, ended_at) on chat.presence_states to authenticated;
+
 -- chat_private.migrations -----------------------------------------------------------------------------------
 -- Which migrations this database has had. Its presence says that the schema chat is ours.
 
@@ -1157,6 +1211,46 @@ create table chat_private.seals (
 );
 
 alter table chat_private.seals enable row level security;
+
+-- chat_private.broadcasts -----------------------------------------------------------------------------------
+-- What clients tell each other, for the half minute in which it is told. Unlogged: empty after a crash.
+
+create unlogged table chat_private.broadcasts (
+  id bigint not null generated as identity,  -- In the order in which they were said. After a crash it begins anew: with told_at it names one.
+  chat_id uuid not null,  -- Where it is told.
+  user_id uuid,  -- Who tells it; null: the host application.
+  event text not null,  -- What it is about, by a name of the clients' own.
+  payload text,  -- What is told: the text of a JSON value.
+  bytes bytea,  -- What is told, where it is no JSON.
+  told_at timestamp with time zone not null default clock_timestamp(),  -- When.
+  constraint broadcasts_pkey primary key (id),
+  constraint broadcast_event_is_a_name check (length(event) >= 1 and length(event) <= 255),  -- broadcasts.2: the event of a broadcast has 1 to 255 characters
+  constraint broadcast_has_one_content check (payload is null or bytes is null),  -- broadcasts.4: a broadcast tells a payload or bytes, not both
+  constraint broadcast_is_short check (coalesce(octet_length(payload), octet_length(bytes), 0) <= 262144)  -- broadcasts.3: what a broadcast tells has at most 262,144 bytes
+);
+-- Which were told long ago?
+create index broadcasts_by_time on chat_private.broadcasts (told_at);
+
+alter table chat_private.broadcasts enable row level security;
+
+-- chat_private.resumes --------------------------------------------------------------------------------------
+-- From where on a client goes on that comes back: kept for a day after it was renewed last.
+
+create table chat_private.resumes (
+  user_id uuid not null,  -- Who; all zeros: who has no account.
+  resume_id text not null,  -- Their client: an id that it keeps.
+  topic text not null,  -- What it listened to, in the words of its protocol.
+  mark text not null,  -- From where on, as the adapter of its protocol says it.
+  kept_at timestamp with time zone not null default clock_timestamp(),  -- When it was renewed last.
+  kept_on date not null default (clock_timestamp() at time zone 'UTC')::date,  -- The day of it, in UTC.
+  constraint resumes_pkey primary key (user_id, resume_id, topic),
+  constraint resume_is_short  -- resumes.2: a resume id has 1 to 128 characters, a topic 1 to 255, and a mark at most 65,536 bytes
+    check (length(resume_id) >= 1 and length(resume_id) <= 128 and length(topic) >= 1 and length(topic) <= 255 and octet_length(mark) <= 65536)
+) with (fillfactor=70);
+-- Which were not renewed for long?
+create index resumes_by_day on chat_private.resumes (kept_on);
+
+alter table chat_private.resumes enable row level security;
 
 -- chat_private.my_blocks ------------------------------------------------------------------------------------
 -- Everyone between whom and the asker stands a block, whoever made it.
@@ -1252,6 +1346,21 @@ as …c4db72e49cc2;
 
 grant select on chat_private.living_processes to authenticated;
 
+-- chat_private.living_states --------------------------------------------------------------------------------
+-- States, and whether each holds: it has not ended, and its process lives.
+
+create view chat_private.living_states (
+  chat_id uuid,
+  id uuid,
+  user_id uuid,
+  key text,
+  state json,
+  since timestamp with time zone,
+  ended_at timestamp with time zone,
+  is_living boolean
+)
+as …f935ce65d4ec;
+
 -- functions of chat -----------------------------------------------------------------------------------------
 
 -- Who came, left or changed in which chat since a snapshot, and which chats did; a last row end with the next snapshot.
@@ -1260,6 +1369,20 @@ language sql
 stable
 as …c9d4fa136937;
 grant execute on function chat.arrivals(pg_snapshot) to chat_relay;
+
+-- Tells those who are in a chat something that nobody keeps. Gives its id.
+create function chat.broadcast(_chat uuid, _event text, _payload json default null::json, _bytes bytea default null::bytea) returns bigint
+language sql
+volatile
+as …f2d2c3cb2e77;
+grant execute on function chat.broadcast(uuid,text,json,bytea) to authenticated, service_role;
+
+-- The broadcasts with these ids, in their order, while they are there.
+create function chat.broadcasts_told(_ids bigint[]) returns table(id bigint, chat_id uuid, user_id uuid, event text, payload text, bytes bytea, told_at timestamp with time zone, standing_rev bigint, is_left boolean)
+language sql
+stable
+as …e7a6dda85a52;
+grant execute on function chat.broadcasts_told(bigint[]) to chat_relay;
 
 -- What changed in a chat since a rev: first a row head, or reset (list it anew); then keys of rows, to be read under the policies; a key without a row is gone.
 create function chat.changes(_chat uuid, _since bigint, _limit bigint default 100, _epoch text default null::text) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, head_rev bigint, epoch text)
@@ -1376,6 +1499,34 @@ stable
 as …d5825f47d14c;
 grant execute on function chat.export_me(jsonb) to authenticated, service_role;
 
+-- From where on a client goes on; null: nobody knows.
+create function chat.find_resume(_user uuid, _resume text, _topic text) returns text
+language sql
+stable
+as …5c56d1a20086;
+grant execute on function chat.find_resume(uuid,text,text) to chat_relay;
+
+-- Deletes a slice of the broadcasts that are older than 30 seconds. True: there may be more.
+create function chat.forget_broadcasts() returns boolean
+language sql
+volatile
+as …dcfd5984e817;
+grant execute on function chat.forget_broadcasts() to chat_relay;
+
+-- Deletes a slice of what was not renewed for a day. True: there may be more.
+create function chat.forget_resumes() returns boolean
+language sql
+volatile
+as …da1223f1da7f;
+grant execute on function chat.forget_resumes() to chat_relay;
+
+-- Deletes a slice of the states that ended more than 30 seconds ago. True: there may be more.
+create function chat.forget_states() returns boolean
+language sql
+volatile
+as …e4c452474db1;
+grant execute on function chat.forget_states() to chat_relay;
+
 -- Imports messages: [{ id, senderId, kind, text, mentions, replyToId, attachmentUrl, createdAt, editedAt }]; only text and createdAt must be there. _read: those in the chat who had nothing to read still have nothing. Idempotent by id.
 create function chat.import_messages(_chat uuid, _messages jsonb, _read boolean default true, out imported integer, out already_there integer, out last_seq bigint) returns record
 language sql
@@ -1419,6 +1570,20 @@ language sql
 volatile
 as …d34e07ca5af3;
 grant execute on function chat.keep_presence(uuid,uuid[],text[],boolean) to chat_relay;
+
+-- Writes down from where on clients go on.
+create function chat.keep_resumes(_users uuid[], _resumes text[], _topics text[], _marks text[]) returns void
+language sql
+volatile
+as …968c7ee8a220;
+grant execute on function chat.keep_resumes(uuid[],text[],text[],text[]) to chat_relay;
+
+-- Writes down which states of a process ended and which began. False: it has no lease.
+create function chat.keep_states(_process uuid, _ended uuid[], _ids uuid[], _chats uuid[], _users uuid[], _keys text[], _states json[]) returns boolean
+language sql
+volatile
+as …1da840dce7a1;
+grant execute on function chat.keep_states(uuid,uuid[],uuid[],uuid[],uuid[],text[],json[]) to chat_relay;
 
 -- What changed in chats since their revs: heads, standings of who listens or came or went, keys of rows; one snapshot.
 create function chat.live(_chats uuid[], _since bigint[], _listening_to uuid[], _listeners uuid[], _roles text[], _limit bigint default 500) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, born_rev bigint, head_rev bigint, asks_as text, reads_after bigint, reads_deleted_after bigint, epoch text)
@@ -1510,6 +1675,20 @@ language sql
 volatile
 as …9d149a8490eb;
 grant execute on function chat.set_typing(uuid,boolean) to authenticated;
+
+-- For each chat with states a mark that changes with them; of these chats, or of all.
+create function chat.states_marks(_chats uuid[] default null::uuid[]) returns table(chat_id uuid, mark text)
+language sql
+stable
+as …e4e91b38369b;
+grant execute on function chat.states_marks(uuid[]) to chat_relay;
+
+-- What the relay tells of the states in chats, and from whom it is hidden.
+create function chat.states_told(_chats uuid[], _known uuid[], _over uuid[]) returns table(chat_id uuid, standing_rev bigint, mark text, id uuid, user_id uuid, key text, state json, is_living boolean, age_ms bigint, hidden_from uuid[])
+language sql
+stable
+as …a32739aac7f0;
+grant execute on function chat.states_told(uuid[],uuid[],uuid[]) to chat_relay;
 
 -- What changed in all of one's chats since a position: chats entered and left, keys of rows, and a last row more or end with the next position.
 create function chat.sync(_epoch text default null::text, _base pg_snapshot default null::pg_snapshot, _target pg_snapshot default null::pg_snapshot, _at uuid default null::uuid, _since bigint default null::bigint, _limit bigint default 200) returns table(chat_id uuid, rev bigint, what text, row_id uuid, is_new boolean, next_position text)
@@ -1603,6 +1782,24 @@ language sql
 volatile
 set search_path = pg_catalog, pg_temp
 as …8522ca6610fa;
+
+-- broadcasts.1, messages.18, direct.1, direct.2.
+create function chat_private.broadcast(_chat uuid, _event text, _payload json, _bytes bytea) returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …75494694e773;
+grant execute on function chat_private.broadcast(uuid,text,json,bytea) to authenticated, service_role;
+
+-- broadcasts.5.
+create function chat_private.broadcasts_told(_ids bigint[]) returns table(id bigint, chat_id uuid, user_id uuid, event text, payload text, bytes bytea, told_at timestamp with time zone, standing_rev bigint, is_left boolean)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …e7ad45307cd1;
+grant execute on function chat_private.broadcasts_told(bigint[]) to chat_relay;
 
 -- Tombstones for a chat deleted for good, and for those who were ever in it.
 create function chat_private.bury_chat() returns trigger
@@ -1784,6 +1981,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …5acdf5565838;
 
+-- states.2: who is not in the chat says nothing there.
+create function chat_private.end_states() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …3aef4abb5ef6;
+
 -- Which life of the database this is: another after a failover, a restore, or in a copy.
 create function chat_private.epoch() returns text
 language plpgsql
@@ -1798,7 +2003,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …73cf5aab181f;
+as …0f05fbe74fe4;
 grant execute on function chat_private.erase(uuid) to service_role;
 
 -- users.10, for oneself; null for who is nobody.
@@ -1930,6 +2135,15 @@ immutable
 parallel safe
 as …13f701ec3d1c;
 
+-- resumes.1.
+create function chat_private.find_resume(_user uuid, _resume text, _topic text) returns text
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …7f538ee18043;
+grant execute on function chat_private.find_resume(uuid,text,text) to chat_relay;
+
 -- One reset instead of more than 1,000 tombstones of one statement.
 create function chat_private.fold_tombstones() returns trigger
 language plpgsql
@@ -1937,6 +2151,33 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as …680a50273e68;
+
+-- broadcasts.5: what was told is not kept.
+create function chat_private.forget_broadcasts() returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …ee60b3742174;
+grant execute on function chat_private.forget_broadcasts() to chat_relay;
+
+-- resumes.1: for a day.
+create function chat_private.forget_resumes() returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …c1d434e81775;
+grant execute on function chat_private.forget_resumes() to chat_relay;
+
+-- states.2: what ended is not kept.
+create function chat_private.forget_states() returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …e0db59109d0d;
+grant execute on function chat_private.forget_states() to chat_relay;
 
 -- chats.3: who founds a group or room owns it.
 create function chat_private.found_chat() returns trigger
@@ -1978,6 +2219,14 @@ set search_path = pg_catalog, pg_temp
 as …c1c7aaa09a74;
 grant execute on function chat_private.held_rules() to chat_api;
 
+-- states.1, when a block comes or goes.
+create function chat_private.hide_states() returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …ab932b38db69;
+
 -- An excerpt of a text around what a search finds in it, in parts: [{ text, hit }].
 create function chat_private.highlights(_text text, _q text) returns jsonb
 language plpgsql
@@ -1992,7 +2241,7 @@ create function chat_private.hint(_items text, _is_for_all boolean) returns void
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …67195b85b327;
+as …a0638f5c4a65;
 
 -- Takes the chat's lock until the end of the transaction.
 create function chat_private.hold_chat(_chat uuid) returns void
@@ -2116,6 +2365,24 @@ set search_path = pg_catalog, pg_temp
 as …b9dda00fd1dc;
 grant execute on function chat_private.keep_presence(uuid,uuid[],text[],boolean) to chat_relay;
 
+-- resumes.1, resumes.2.
+create function chat_private.keep_resumes(_users uuid[], _resumes text[], _topics text[], _marks text[]) returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …108dac69881b;
+grant execute on function chat_private.keep_resumes(uuid[],text[],text[],text[]) to chat_relay;
+
+-- states.2, states.3, states.4.
+create function chat_private.keep_states(_process uuid, _ended uuid[], _ids uuid[], _chats uuid[], _users uuid[], _keys text[], _states json[]) returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as …a5c332281586;
+grant execute on function chat_private.keep_states(uuid,uuid[],uuid[],uuid[],uuid[],text[],json[]) to chat_relay;
+
 -- One reset where tombstones were purged.
 create function chat_private.keep_the_height() returns trigger
 language plpgsql
@@ -2146,7 +2413,7 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …f26984b206bd;
+as …4d8276e2c73e;
 grant execute on function chat_private.live_epoch() to chat_relay;
 
 -- Takes the chat's lock until the end of the transaction, unless the asker is a stranger to it.
@@ -2621,6 +2888,24 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp set plan_cache_mode=force_generic_plan
 as …dd6af1b65615;
+
+-- By which to see that the states of a chat changed.
+create function chat_private.states_marks(_chats uuid[]) returns table(chat_id uuid, mark text)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …cff7e69926f9;
+grant execute on function chat_private.states_marks(uuid[]) to chat_relay;
+
+-- states.1, of chats in which something changed.
+create function chat_private.states_told(_chats uuid[], _known uuid[], _over uuid[]) returns table(chat_id uuid, standing_rev bigint, mark text, id uuid, user_id uuid, key text, state json, is_living boolean, age_ms bigint, hidden_from uuid[])
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as …6c827bb8830c;
+grant execute on function chat_private.states_told(uuid[],uuid[],uuid[]) to chat_relay;
 
 -- Who of these is here, online or away.
 create function chat_private.statuses(_users uuid[]) returns table(user_id uuid, status text)
