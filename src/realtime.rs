@@ -19,6 +19,7 @@ pub mod hub;
 pub mod loopback;
 pub mod marks;
 pub mod native;
+pub mod phoenix;
 pub mod presence;
 pub mod pusher;
 pub mod relay;

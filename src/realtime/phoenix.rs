@@ -1,0 +1,7 @@
+//! Supabase Realtime.
+
+pub mod encode;
+pub mod filter;
+pub mod frames;
+pub mod join;
+pub mod rows;

@@ -1,0 +1,94 @@
+//! What a client is told, written. Pure.
+
+use serde_json::{Value, json};
+
+use super::frames::Version;
+
+/// The first byte of a broadcast that the server sends.
+const BROADCAST: u8 = 4;
+/// What stands before a broadcast's payload.
+const BYTES: u8 = 0;
+
+/// Who asked, and is answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asker {
+    pub topic: String,
+    pub join_ref: Option<String>,
+    pub reference: Option<String>,
+}
+
+/// The answer to what somebody asked.
+pub fn reply(version: Version, asker: &Asker, answer: Result<Value, String>) -> String {
+    let (status, response) = match answer {
+        Ok(response) => ("ok", response),
+        Err(reason) => ("error", json!({ "reason": reason })),
+    };
+    let payload = json!({ "status": status, "response": response });
+    frame(version, asker, "phx_reply", &payload.to_string())
+}
+
+/// What ends a channel: `phx_close` for good, `phx_error` until the client joins anew, which it does by itself.
+pub fn end(version: Version, topic: &str, join_ref: Option<&str>, event: &str) -> String {
+    let join_ref = join_ref.map(str::to_owned);
+    let asker = Asker { topic: topic.to_owned(), reference: join_ref.clone(), join_ref };
+    frame(version, &asker, event, "{}")
+}
+
+/// Something that nobody asked for.
+pub fn push(version: Version, topic: &str, event: &str, payload: &str) -> String {
+    frame(version, &Asker { topic: topic.to_owned(), ..Asker::default() }, event, payload)
+}
+
+/// What `system` says of a channel.
+pub fn system(version: Version, topic: &str, extension: &str, is_ok: bool, message: &str) -> String {
+    let status = if is_ok { "ok" } else { "error" };
+    let channel = topic.strip_prefix(super::frames::PREFIX).unwrap_or(topic);
+    let payload = json!({ "message": message, "status": status, "extension": extension, "channel": channel });
+    push(version, topic, "system", &payload.to_string())
+}
+
+/// A row that changed: which of the client's bindings it is for, under which names, and the rest, which all share who know it by them.
+pub fn change(version: Version, topic: &str, ids: &[u64], schema: &str, table: &str, data: &str) -> String {
+    let mut payload = json!({ "ids": ids }).to_string();
+    payload.pop();
+    payload.push_str(",\"data\":");
+    let mut names = json!({ "schema": schema, "table": table }).to_string();
+    names.pop();
+    payload.push_str(&names);
+    payload.push(',');
+    payload.push_str(data.strip_prefix('{').unwrap_or(data));
+    payload.push('}');
+    push(version, topic, "postgres_changes", &payload)
+}
+
+/// A broadcast of a JSON value.
+pub fn broadcast(version: Version, topic: &str, event: &str, payload: &Value) -> String {
+    let payload = json!({ "type": "broadcast", "event": event, "payload": payload });
+    push(version, topic, "broadcast", &payload.to_string())
+}
+
+/// A broadcast of bytes, which the first version cannot carry: `4`, the lengths of topic, event and metadata, 0 for bytes, those, the payload.
+pub fn broadcast_bytes(version: Version, topic: &str, event: &str, payload: &[u8]) -> Option<Vec<u8>> {
+    if version == Version::One {
+        return None;
+    }
+    let mut frame = vec![BROADCAST, u8::try_from(topic.len()).ok()?, u8::try_from(event.len()).ok()?, 0, BYTES];
+    for part in [topic.as_bytes(), event.as_bytes(), payload] {
+        frame.extend_from_slice(part);
+    }
+    Some(frame)
+}
+
+fn frame(version: Version, asker: &Asker, event: &str, payload: &str) -> String {
+    let Asker { topic, join_ref, reference } = asker;
+    let text = |value: &str| Value::from(value).to_string();
+    let some = |value: &Option<String>| value.as_deref().map_or_else(|| "null".to_owned(), text);
+    let (topic, event, reference) = (text(topic), text(event), some(reference));
+    match version {
+        Version::One => format!("{{\"topic\":{topic},\"event\":{event},\"payload\":{payload},\"ref\":{reference}}}"),
+        Version::Two => format!("[{},{reference},{topic},{event},{payload}]", some(join_ref)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

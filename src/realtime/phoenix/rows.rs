@@ -1,0 +1,387 @@
+//! Changes as rows of tables: what `postgres_changes` tells. The only place that names columns.
+//!
+//! Rows are made of what the API shows ([`crate::api::shapes`]), under the names, in the order and with the types of the tables' columns, and
+//! each value is as `to_jsonb` writes it. A test holds both to the catalogue.
+
+use serde_json::{Map, Value, json};
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use uuid::Uuid;
+
+use crate::api::shapes::change::{Change, ChangeKind, ChatProfile};
+use crate::api::shapes::message::Message;
+use crate::api::shapes::participant::Participant;
+use crate::realtime::batch::{Form, Seen};
+use crate::wire::Timestamp;
+
+/// The schema whose tables these are, and the one under whose name clients know it as well.
+pub const SCHEMA: &str = "chat";
+pub const ALIAS: &str = "public";
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    Uuid,
+    Int8,
+    Text,
+    Bool,
+    Timestamptz,
+    Jsonb,
+    UuidArray,
+}
+
+impl Type {
+    /// As `pg_type` calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uuid => "uuid",
+            Self::Int8 => "int8",
+            Self::Text => "text",
+            Self::Bool => "bool",
+            Self::Timestamptz => "timestamptz",
+            Self::Jsonb => "jsonb",
+            Self::UuidArray => "_uuid",
+        }
+    }
+}
+
+/// A column that is told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: Type,
+    pub is_key: bool,
+}
+
+const fn key(name: &'static str) -> Column {
+    Column { name, kind: Type::Uuid, is_key: true }
+}
+
+const fn column(name: &'static str, kind: Type) -> Column {
+    Column { name, kind, is_key: false }
+}
+
+const MESSAGES: &[Column] = &[
+    key("chat_id"),
+    key("id"),
+    column("seq", Type::Int8),
+    column("rev", Type::Int8),
+    column("sender_id", Type::Uuid),
+    column("kind", Type::Text),
+    column("text", Type::Text),
+    column("mentions", Type::UuidArray),
+    column("reply_to_id", Type::Uuid),
+    column("attachment_url", Type::Text),
+    column("created_at", Type::Timestamptz),
+    column("edited_at", Type::Timestamptz),
+    column("pinned_at", Type::Timestamptz),
+    column("deleted_at", Type::Timestamptz),
+    column("erased_at", Type::Timestamptz),
+    column("reactions", Type::Jsonb),
+];
+
+const CHATS: &[Column] = &[
+    key("id"),
+    column("uid", Type::Text),
+    column("type", Type::Text),
+    column("visibility", Type::Text),
+    column("name", Type::Text),
+    column("topic", Type::Text),
+    column("read_only", Type::Bool),
+];
+
+const PARTICIPANTS: &[Column] = &[
+    key("chat_id"),
+    key("user_id"),
+    column("role", Type::Text),
+    column("joined_at", Type::Timestamptz),
+    column("left_at", Type::Timestamptz),
+    column("rev", Type::Int8),
+];
+
+/// A table whose changes are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    Messages,
+    Chats,
+    Participants,
+}
+
+impl Table {
+    pub const ALL: [Self; 3] = [Self::Messages, Self::Chats, Self::Participants];
+
+    /// As the schema calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Chats => "chats",
+            Self::Participants => "participants",
+        }
+    }
+
+    /// The table of this name, or of the other one that participants have.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "chat_participants" => Some(Self::Participants),
+            _ => Self::ALL.into_iter().find(|table| table.name() == name),
+        }
+    }
+
+    /// Its columns that are told, in their order.
+    pub const fn columns(self) -> &'static [Column] {
+        match self {
+            Self::Messages => MESSAGES,
+            Self::Chats => CHATS,
+            Self::Participants => PARTICIPANTS,
+        }
+    }
+
+    /// One of them.
+    pub fn column(self, name: &str) -> Option<&'static Column> {
+        self.columns().iter().find(|column| column.name == name)
+    }
+
+    /// What people may select besides, and no change says: bookkeeping, and what never changes and is listed with the chat.
+    pub const fn not_told(self) -> &'static [&'static str] {
+        match self {
+            Self::Messages => &["xid", "imported_at"],
+            Self::Chats => &["event_id", "low_user_id", "high_user_id", "created_by", "created_at", "deleted_at", "rev", "xid"],
+            Self::Participants => &["joined_rev", "sees_after", "xid"],
+        }
+    }
+
+    /// The column that says of which chat a row is.
+    pub const fn chat_column(self) -> &'static str {
+        match self {
+            Self::Chats => "id",
+            Self::Messages | Self::Participants => "chat_id",
+        }
+    }
+}
+
+/// What happened to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Insert,
+    Update,
+    Delete,
+}
+
+impl Action {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Insert => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// A row that changed. Of one that is gone, its key alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub table: Table,
+    pub action: Action,
+    pub values: Map<String, Value>,
+}
+
+impl Row {
+    /// What a listener sees of an event.
+    pub fn seen(seen: &Seen<'_>) -> Self {
+        match seen.form {
+            Form::Gone => Self::gone(&seen.event.change),
+            Form::Created | Form::Updated => Self::of(seen.event.kind(seen.form), &seen.event.change),
+        }
+    }
+
+    /// A change, as of a kind. A message that is deleted is gone, also for who may read it still.
+    pub fn of(kind: ChangeKind, change: &Change) -> Self {
+        let row = match kind {
+            ChangeKind::MessageCreated => change.message.as_ref().map(|row| (Table::Messages, Action::Insert, message(row))),
+            ChangeKind::MessageUpdated => change.message.as_ref().map(|row| (Table::Messages, Action::Update, message(row))),
+            ChangeKind::ParticipantJoined => {
+                change.participant.as_ref().map(|row| (Table::Participants, Action::Insert, participant(change, row)))
+            }
+            ChangeKind::ParticipantUpdated => {
+                change.participant.as_ref().map(|row| (Table::Participants, Action::Update, participant(change, row)))
+            }
+            ChangeKind::ChatUpdated => change.chat.as_ref().map(|row| (Table::Chats, Action::Update, chat(row))),
+            ChangeKind::MessageDeleted | ChangeKind::ParticipantLeft | ChangeKind::ChatDeleted => None,
+        };
+        row.map_or_else(|| Self::gone(change), |(table, action, values)| Self { table, action, values })
+    }
+
+    /// A change of which no more is told than that the row is gone.
+    fn gone(change: &Change) -> Self {
+        let (table, values) = match (change.message_id, change.user_id) {
+            (Some(id), _) => (Table::Messages, json!({ "chat_id": change.chat_id, "id": id })),
+            (_, Some(user)) => (Table::Participants, json!({ "chat_id": change.chat_id, "user_id": user })),
+            _ => return Self::chat_is_gone(change.chat_id),
+        };
+        Self { table, action: Action::Delete, values: object(values) }
+    }
+
+    /// That a chat is gone for who is told.
+    pub fn chat_is_gone(chat: Uuid) -> Self {
+        Self { table: Table::Chats, action: Action::Delete, values: object(json!({ "id": chat })) }
+    }
+
+    /// That who is told came to a chat, which is as the API shows it.
+    pub fn chat_is_entered(profile: &Value) -> Self {
+        let value = |column: &Column| {
+            let name = if column.name == "read_only" { "readOnly" } else { column.name };
+            (column.name.to_owned(), profile.get(name).cloned().unwrap_or_default())
+        };
+        Self { table: Table::Chats, action: Action::Insert, values: CHATS.iter().map(value).collect() }
+    }
+
+    /// The chat that it is of.
+    pub fn chat(&self) -> Option<Uuid> {
+        self.values.get(self.table.chat_column())?.as_str()?.parse().ok()
+    }
+
+    /// What the client reads as `data`, but for the names of schema and table with which it begins: those are as the client has them. Some of
+    /// the columns and the key, or all.
+    pub fn data(&self, at: Timestamp, some: Option<&[&'static Column]>) -> String {
+        let is_told = |column: &&Column| some.is_none_or(|some| column.is_key || some.contains(column));
+        let told = || self.table.columns().iter().filter(is_told);
+        let columns: Vec<Value> = told().map(|column| json!({ "name": column.name, "type": column.kind.name() })).collect();
+        let pick = |column: &Column| Some((column.name.to_owned(), self.values.get(column.name)?.clone()));
+        let mut data = json!({ "type": self.action.name(), "commit_timestamp": at, "columns": columns });
+        if self.action != Action::Delete {
+            data["record"] = told().filter_map(pick).collect::<Map<_, _>>().into();
+        }
+        if self.action != Action::Insert {
+            data["old_record"] = told().filter(|column| column.is_key).filter_map(pick).collect::<Map<_, _>>().into();
+        }
+        data["errors"] = Value::Null;
+        data.to_string()
+    }
+}
+
+fn message(message: &Message) -> Map<String, Value> {
+    let reactions: Vec<Value> =
+        message.reactions.iter().map(|reaction| json!({ "emoji": reaction.emoji, "count": reaction.count })).collect();
+    object(json!({
+        "chat_id": message.chat_id,
+        "id": message.id,
+        "seq": message.seq,
+        "rev": message.rev,
+        "sender_id": message.sender_id,
+        "kind": message.kind,
+        "text": message.text,
+        "mentions": message.mentions,
+        "reply_to_id": message.reply_to_id,
+        "attachment_url": message.attachment_url,
+        "created_at": moment(message.created_at),
+        "edited_at": message.edited_at.map(moment),
+        "pinned_at": message.pinned_at.map(moment),
+        "deleted_at": message.deleted_at.map(moment),
+        "erased_at": message.erased_at.map(moment),
+        "reactions": (!reactions.is_empty()).then_some(reactions),
+    }))
+}
+
+fn participant(change: &Change, participant: &Participant) -> Map<String, Value> {
+    object(json!({
+        "chat_id": change.chat_id,
+        "user_id": participant.user_id,
+        "role": participant.role,
+        "joined_at": moment(participant.joined_at),
+        "left_at": null,
+        "rev": change.rev,
+    }))
+}
+
+fn chat(chat: &ChatProfile) -> Map<String, Value> {
+    object(json!({
+        "id": chat.id,
+        "uid": chat.uid,
+        "type": chat.kind,
+        "visibility": chat.visibility,
+        "name": chat.name,
+        "topic": chat.topic,
+        "read_only": chat.read_only,
+    }))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+
+/// A moment as `to_jsonb` writes it in UTC: no more digits than it has.
+fn moment(Timestamp(at): Timestamp) -> String {
+    let at = at.to_offset(time::UtcOffset::UTC);
+    let mut text = at.format(SECONDS).unwrap_or_default();
+    let micros = format!(".{:06}", at.microsecond());
+    text.push_str(micros.trim_end_matches('0').trim_end_matches('.'));
+    text.push_str("+00:00");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn change(kind: ChangeKind) -> Change {
+        Change {
+            kind,
+            chat_id: Uuid::from_u128(1),
+            rev: 7,
+            message: None,
+            message_id: None,
+            participant: None,
+            user_id: None,
+            chat: None,
+        }
+    }
+
+    #[test]
+    fn moments_have_no_more_digits_than_they_need() {
+        assert_eq!(moment(Timestamp(datetime!(2026-01-02 03:04:05.120 UTC))), "2026-01-02T03:04:05.12+00:00");
+        assert_eq!(moment(Timestamp(datetime!(2026-01-02 03:04:05 +02:00))), "2026-01-02T01:04:05+00:00");
+    }
+
+    #[test]
+    fn what_is_gone_is_told_by_its_key() {
+        let gone = Change { message_id: Some(Uuid::from_u128(2)), ..change(ChangeKind::MessageDeleted) };
+        let row = Row::of(gone.kind, &gone);
+        assert_eq!((row.table, row.action), (Table::Messages, Action::Delete));
+        assert_eq!(row.values.keys().collect::<Vec<_>>(), ["chat_id", "id"]);
+        assert_eq!(row.chat(), Some(Uuid::from_u128(1)));
+        let left = Change { user_id: Some(Uuid::from_u128(3)), ..change(ChangeKind::ParticipantLeft) };
+        assert_eq!(Row::of(left.kind, &left).table, Table::Participants);
+        let ended = change(ChangeKind::ChatDeleted);
+        assert_eq!(Row::of(ended.kind, &ended), Row::chat_is_gone(Uuid::from_u128(1)));
+    }
+
+    #[test]
+    fn a_row_has_each_column_in_its_order_or_those_that_are_asked_for_with_its_key() {
+        let profile = json!({ "id": Uuid::from_u128(1), "uid": "u", "type": "room", "visibility": "public", "readOnly": true });
+        let row = Row::chat_is_entered(&profile);
+        assert!(row.values.keys().eq(CHATS.iter().map(|column| column.name)));
+        assert_eq!((&row.values["read_only"], &row.values["topic"]), (&json!(true), &Value::Null));
+        let at = Timestamp(datetime!(2026-01-02 03:04:05 UTC));
+        let some = Table::Chats.column("topic").map(|column| vec![column]);
+        assert_eq!(
+            row.data(at, some.as_deref()),
+            concat!(
+                r#"{"type":"INSERT","commit_timestamp":"2026-01-02T03:04:05.000000Z","columns":[{"name":"id","type":"uuid"},"#,
+                r#"{"name":"topic","type":"text"}],"record":{"id":"00000000-0000-0000-0000-000000000001","topic":null},"errors":null}"#
+            )
+        );
+    }
+
+    #[test]
+    fn participants_have_two_names_and_other_tables_are_not_told() {
+        assert_eq!(Table::named("chat_participants"), Table::named("participants"));
+        assert_eq!(Table::named("users"), None);
+    }
+}
