@@ -10,6 +10,7 @@ mod origins;
 mod pusher;
 mod routes;
 mod sockets;
+mod supabase;
 pub mod upkeep;
 
 use std::net::SocketAddr;
@@ -30,6 +31,8 @@ use crate::db::Db;
 use crate::realtime::Live;
 use crate::realtime::loopback::Loopback;
 use crate::realtime::native::Native;
+use crate::realtime::phoenix::Phoenix;
+use crate::realtime::phoenix::keys::Keys;
 use crate::realtime::pusher::Pusher;
 use crate::realtime::sse::Streams;
 use crate::{check, error, operations};
@@ -180,6 +183,14 @@ impl Serving {
                 registry: live.registry.clone(),
                 api: api.clone(),
                 authenticator: authenticator.clone(),
+                stop: stop.clone(),
+            },
+            phoenix: Phoenix {
+                hub: live.hub.clone(),
+                registry: live.registry.clone(),
+                api: api.clone(),
+                keys: Keys::new(authenticator.clone(), settings.tokens.supabase_anon_key.as_deref()),
+                marks: live.marks.clone(),
                 stop: stop.clone(),
             },
             streams: Streams { hub: live.hub.clone(), registry: live.registry.clone(), api: api.clone(), stop: stop.clone() },

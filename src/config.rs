@@ -200,6 +200,9 @@ pub struct TokenSettings {
     /// An opaque key that is the service role's, beside its tokens
     #[arg(long, env = "SERVICE_KEY", hide_env_values = true, global = true, value_name = "KEY")]
     pub service_key: Option<String>,
+    /// Key with which clients of Supabase Realtime connect who have no token yet, and are nobody [default: any]
+    #[arg(long, env = "SUPABASE_ANON_KEY", hide_env_values = true, global = true, value_name = "KEY")]
+    pub supabase_anon_key: Option<String>,
 }
 
 impl std::fmt::Debug for TokenSettings {

@@ -25,6 +25,7 @@ use super::asyncapi;
 use super::origins::Origins;
 use super::pusher;
 use super::sockets::{self, Doors};
+use super::supabase;
 
 /// The longest body that is read, in bytes: the longest text that `chat.settings.text_max` allows, escaped, and room to spare.
 const BODY_MAX: usize = 1 << 20;
@@ -65,7 +66,13 @@ pub fn routes(
         .at("/pusher/auth", post(pusher::authorise).data(doors.clone()))
         .at("/pusher/user-auth", post(pusher::authenticate).data(doors.clone()))
         .at("/stream", get(sockets::stream).data(doors.clone()))
-        .at("/chats/:chatId/stream", get(sockets::stream).data(doors))
+        .at("/chats/:chatId/stream", get(sockets::stream).data(doors.clone()))
+        .at("/realtime/v1/websocket", get(supabase::socket).data(doors.clone()))
+        .at("/socket/websocket", get(supabase::socket).data(doors.clone()))
+        .at("/realtime/v1/api/broadcast", post(supabase::broadcasts).data(doors.clone()))
+        .at("/realtime/v1/api/broadcast/:topic/events/:event", post(supabase::broadcast).data(doors.clone()))
+        .at("/api/broadcast", post(supabase::broadcasts).data(doors.clone()))
+        .at("/api/broadcast/:topic/events/:event", post(supabase::broadcast).data(doors))
         .nest("/docs", get(poem::endpoint::make_sync(move |_| docs.clone())).with(SetHeader::new().overriding(CSP, DOCS_POLICY)))
         .nest("/", Front { home: get(web::home).map_to_response(), rest: service.into_endpoint().map_to_response() })
         .with(LimitBody)
@@ -89,7 +96,8 @@ fn cors(origins: Origins) -> Cors {
     Cors::new()
         .allow_origins_fn(move |origin| origins.allow(origin))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH, HeaderName::from_static("apikey")])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH])
+        .allow_headers(["apikey", "x-client-info"].map(HeaderName::from_static))
         .expose_headers([header::LOCATION, header::RETRY_AFTER, header::ETAG, REQUEST_ID])
         .allow_credentials(false)
         .max_age(CORS_MAX_AGE)

@@ -14,6 +14,7 @@ use crate::api::caller::refusal;
 use crate::auth::Identity;
 use crate::error::{ApiError, Problem};
 use crate::realtime::native::Native;
+use crate::realtime::phoenix::Phoenix;
 use crate::realtime::pusher::Pusher;
 use crate::realtime::socket::FRAME_MAX;
 use crate::realtime::sse::{self, HEARTBEAT, Streams, What};
@@ -31,6 +32,7 @@ const BEARER: &str = "bearer";
 pub struct Doors {
     pub native: Native,
     pub streams: Streams,
+    pub phoenix: Phoenix,
     pub pusher: Pusher,
     /// Those that are open: waited for when the server stops, so that each hears why.
     pub open: TaskTracker,

@@ -1,7 +1,230 @@
-//! Supabase Realtime.
+//! Supabase Realtime: what unmodified clients of it speak (`supabase-js`), at `/realtime/v1/websocket` and `/socket/websocket`.
+//!
+//! One socket carries channels by topic. A client joins with `phx_join`, which says what it wants; the answer comes when it is listened to, so
+//! what is written after it is told. Then come
+//!
+//! * `postgres_changes`: rows of `messages`, `chats` and `participants` that were inserted, updated or deleted, as the one who asks sees them;
+//! * `broadcast`: what clients say to each other, and `presence_state` and `presence_diff`: what they say of themselves, on topics `chat:<id>`;
+//! * `system`: what the server has to say of a channel, before it ends it with `phx_error` (come back) or `phx_close`.
+//!
+//! ```text
+//!  socket ─► frames: parse ─► Phoenix ─► channel ─► Session ─► out: encode ─┐
+//!    ▲                          └─ answers for the socket ──────────────────┤
+//!    └──────────────────────────── Pipe ◄───────────────────────────────────┘
+//! ```
+//!
+//! What is asked is decided by the API, as the bearer of the channel's token. A client with a `resume_id` goes on where it stopped to hear
+//! ([`mark`]), at whichever process it comes back to.
 
+mod channel;
 pub mod encode;
 pub mod filter;
 pub mod frames;
 pub mod join;
+pub mod keys;
+mod mark;
+mod out;
+mod people;
+mod presence;
 pub mod rows;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use poem::web::websocket::WebSocketStream;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+pub use self::channel::asked::content;
+use self::channel::{Channel, Command, Ground};
+use self::encode::Asker;
+use self::frames::{ClientFrame, PREFIX, SOCKET, Said, Version};
+use self::join::Join;
+use self::keys::{Keys, Somebody};
+use self::mark::Progress;
+use self::people::People;
+use super::channels::{self, Channels, Heard, Out, Pipe, Protocol, Why};
+use super::hub::Hub;
+use super::loopback::Loopback;
+use super::marks::Marks;
+use super::presence::Registry;
+use super::session::Ended;
+use super::socket::{BYE, Closing};
+
+/// The longest id by which a client is known again.
+pub const RESUME_ID_MAX: usize = 128;
+
+/// What every socket needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Phoenix {
+    pub hub: Arc<Hub>,
+    pub registry: Registry,
+    pub api: Loopback,
+    pub keys: Keys,
+    pub marks: Marks,
+    pub stop: CancellationToken,
+}
+
+/// Who opens a socket, and how.
+pub struct Opening {
+    pub version: Version,
+    /// The key that it is opened with, and who that is.
+    pub key: String,
+    pub somebody: Somebody,
+    /// By which its client is known again.
+    pub resume: Option<String>,
+}
+
+impl Phoenix {
+    /// Serves a socket until either side ends it.
+    pub async fn serve(self, stream: WebSocketStream, opening: Opening) {
+        let Opening { version, key, somebody, resume } = opening;
+        let ground = Ground {
+            hub: Arc::clone(&self.hub),
+            api: self.api,
+            keys: self.keys,
+            marks: self.marks,
+            people: People::new(self.registry),
+            version,
+            key: key.into(),
+            opener: somebody,
+            resume: resume.map(Into::into),
+        };
+        let talk = Talk { ground, channels: Channels::default(), joined: HashMap::new() };
+        channels::serve(stream, talk, self.hub, self.stop).await;
+    }
+}
+
+/// A socket's talk with its client.
+struct Talk {
+    ground: Ground,
+    channels: Channels<Command>,
+    joined: HashMap<String, Joined>,
+}
+
+/// How a channel was joined, and how far it was told.
+struct Joined {
+    join_ref: Option<String>,
+    progress: Progress,
+}
+
+impl Protocol for Talk {
+    async fn hear(&mut self, heard: Heard, pipe: &Pipe) -> Result<(), Closing> {
+        let version = self.ground.version;
+        let frame = match &heard {
+            Heard::Text(text) => ClientFrame::parse(version, text),
+            Heard::Binary(bytes) => ClientFrame::parse_bytes(version, bytes),
+        };
+        match frame {
+            Ok(frame) => self.answer(frame, pipe).await.map_err(|_| BYE),
+            Err(malformed) => {
+                // as the clients' own server: what cannot be read is passed over
+                tracing::debug!(%malformed, "a frame cannot be read");
+                Ok(())
+            }
+        }
+    }
+
+    fn closing(&self, why: Why) -> Closing {
+        match why {
+            Why::Stopping => Closing(1012, "the server stops"),
+            Why::TooMany => Closing(1008, "too many frames"),
+            Why::TooLong => Closing(1009, "the frame is too long"),
+            Why::Silent => Closing(1001, "nothing was heard"),
+        }
+    }
+}
+
+impl Talk {
+    async fn answer(&mut self, frame: ClientFrame, pipe: &Pipe) -> Result<(), Ended> {
+        let ClientFrame { join_ref, reference, topic, said } = frame;
+        let asker = Asker { topic, join_ref, reference };
+        let command = match said {
+            Said::Heartbeat => {
+                self.shows_life();
+                return self.reply(pipe, &asker, Ok(json!({}))).await;
+            }
+            Said::Join(payload) => return self.join(asker, &payload, pipe).await,
+            Said::Leave => return self.leave(&asker, pipe).await,
+            Said::Token(None) => return Ok(()),
+            Said::Token(Some(token)) => Some(Command::Token(token)),
+            Said::Broadcast { event, sent } => Some(Command::Broadcast { asker: asker.clone(), event, sent }),
+            Said::Track(state) => Some(Command::Track { asker: asker.clone(), state }),
+            Said::Untrack => Some(Command::Untrack { asker: asker.clone() }),
+            Said::Unknown(event) => {
+                tracing::debug!(event, "nobody knows this event");
+                None
+            }
+        };
+        if !self.channels.has(&asker.topic) {
+            return self.reply(pipe, &asker, Err("unmatched topic".to_owned())).await;
+        }
+        if let Some(command) = command.filter(|_| self.is_of_this_join(&asker)) {
+            self.channels.tell(&asker.topic, command).await;
+        }
+        Ok(())
+    }
+
+    async fn join(&mut self, asker: Asker, payload: &serde_json::Value, pipe: &Pipe) -> Result<(), Ended> {
+        if !asker.topic.starts_with(PREFIX) || asker.topic == SOCKET {
+            return self.reply(pipe, &asker, Err("unmatched topic".to_owned())).await;
+        }
+        if let Some(before) = self.joined.remove(&asker.topic)
+            && self.channels.leave(&asker.topic)
+        {
+            let closed = encode::end(self.ground.version, &asker.topic, before.join_ref.as_deref(), "phx_close");
+            pipe.put(Out::Text(closed)).await?;
+        }
+        let join = match Join::read(&asker.topic, payload) {
+            Ok(join) => join,
+            Err(why) => return self.reply(pipe, &asker, Err(why)).await,
+        };
+        let progress = Progress::default();
+        let channel =
+            Channel { ground: self.ground.clone(), pipe: pipe.clone(), asker: asker.clone(), join, progress: progress.clone() };
+        if !self.channels.open(asker.topic.clone(), |commands| channel.run(commands)) {
+            return self.reply(pipe, &asker, Err("ChannelRateLimitReached: Too many channels".to_owned())).await;
+        }
+        let channels = &self.channels;
+        self.joined.retain(|topic, _| channels.has(topic));
+        self.joined.insert(asker.topic, Joined { join_ref: asker.join_ref, progress });
+        Ok(())
+    }
+
+    async fn leave(&mut self, asker: &Asker, pipe: &Pipe) -> Result<(), Ended> {
+        if !self.channels.has(&asker.topic) {
+            return self.reply(pipe, asker, Ok(json!({}))).await;
+        }
+        if !self.is_of_this_join(asker) {
+            return Ok(());
+        }
+        self.channels.leave(&asker.topic);
+        let Some(Joined { join_ref, progress }) = self.joined.remove(&asker.topic) else { return Ok(()) };
+        if let Some(resume) = self.ground.resume.as_ref().filter(|_| progress.was_heard()) {
+            // who leaves because no answer came wants to hear what was missed, who leaves after it begins anew
+            self.ground.marks.keep(progress.user(), resume, &asker.topic, String::new());
+        }
+        self.reply(pipe, asker, Ok(json!({}))).await?;
+        pipe.put(Out::Text(encode::end(self.ground.version, &asker.topic, join_ref.as_deref(), "phx_close"))).await
+    }
+
+    /// What was sent before the last answer to this has arrived.
+    fn shows_life(&self) {
+        let Some(resume) = &self.ground.resume else { return };
+        for (topic, joined) in &self.joined {
+            if let Some(mark) = joined.progress.beat() {
+                self.ground.marks.keep(joined.progress.user(), resume, topic, mark.text());
+            }
+        }
+    }
+
+    /// Whether a frame is meant for the channel as it was joined last.
+    fn is_of_this_join(&self, asker: &Asker) -> bool {
+        let joined = self.joined.get(&asker.topic);
+        asker.join_ref.is_none() || joined.is_some_and(|joined| joined.join_ref == asker.join_ref)
+    }
+
+    async fn reply(&self, pipe: &Pipe, asker: &Asker, answer: Result<serde_json::Value, String>) -> Result<(), Ended> {
+        pipe.put(Out::Text(encode::reply(self.ground.version, asker, answer))).await
+    }
+}

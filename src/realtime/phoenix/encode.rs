@@ -1,8 +1,9 @@
 //! What a client is told, written. Pure.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::frames::Version;
+use super::frames::{PREFIX, Version};
 
 /// The first byte of a broadcast that the server sends.
 const BROADCAST: u8 = 4;
@@ -42,8 +43,20 @@ pub fn push(version: Version, topic: &str, event: &str, payload: &str) -> String
 /// What `system` says of a channel.
 pub fn system(version: Version, topic: &str, extension: &str, is_ok: bool, message: &str) -> String {
     let status = if is_ok { "ok" } else { "error" };
-    let channel = topic.strip_prefix(super::frames::PREFIX).unwrap_or(topic);
+    let channel = topic.strip_prefix(PREFIX).unwrap_or(topic);
     let payload = json!({ "message": message, "status": status, "extension": extension, "channel": channel });
+    push(version, topic, "system", &payload.to_string())
+}
+
+/// What a client may see of a chat has changed, or of all: it is to list anew.
+pub fn resync(version: Version, topic: &str, chat: Option<Uuid>) -> String {
+    let payload = json!({
+        "message": "Resync: what may be seen here has changed, list it anew",
+        "status": "ok",
+        "extension": "resync",
+        "channel": topic.strip_prefix(PREFIX).unwrap_or(topic),
+        "chat_id": chat.map_or_else(|| "*".to_owned(), |chat| chat.to_string()),
+    });
     push(version, topic, "system", &payload.to_string())
 }
 

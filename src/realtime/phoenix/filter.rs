@@ -112,12 +112,11 @@ fn condition(table: Table, text: &str) -> Result<Condition, String> {
 fn is(column: &Column, value: &str) -> Result<Test, String> {
     let kind = column.kind.name();
     match value {
-        "null" => Ok(Test::Is(None)),
         "true" | "false" | "unknown" if column.kind != Type::Bool => {
             Err(format!("is {value} filter requires a boolean column, got {kind}"))
         }
         "true" | "false" => Ok(Test::Is(Some(value == "true"))),
-        "unknown" => Ok(Test::Is(None)),
+        "null" | "unknown" => Ok(Test::Is(None)),
         _ => Err("invalid value for is filter: must be null, true, false, or unknown".to_owned()),
     }
 }
@@ -203,6 +202,19 @@ pub fn holds(filter: &[Condition], row: &Row) -> bool {
     })
 }
 
+/// The same, of any row of a chat, as far as the chat alone decides; absent: the row does.
+pub fn decided(table: Table, filter: &[Condition], chat: Uuid) -> Option<bool> {
+    let mut is_open = false;
+    for condition in filter {
+        if condition.column.name != table.chat_column() {
+            is_open = true;
+        } else if condition.of_operand(Some(Operand::Uuid(chat))) != Some(true) {
+            return Some(false);
+        }
+    }
+    (!is_open).then_some(true)
+}
+
 /// The chats whose rows alone a filter can ask for; absent: any.
 pub fn chats(table: Table, filter: &[Condition]) -> Option<Vec<Uuid>> {
     let of_chat = filter.iter().filter(|condition| condition.column.name == table.chat_column() && !condition.is_negated);
@@ -224,16 +236,19 @@ pub fn chats(table: Table, filter: &[Condition]) -> Option<Vec<Uuid>> {
 impl Condition {
     /// True, false or unknown, of a value of the column.
     fn of(&self, value: &Value) -> Option<bool> {
-        let operand = Operand::read(self.column.kind, value);
+        self.of_operand(Operand::read(self.column.kind, value))
+    }
+
+    fn of_operand(&self, operand: Option<Operand>) -> Option<bool> {
         let is_so = match &self.test {
             Test::Is(None) => Some(operand.is_none()),
-            Test::Is(Some(wanted)) => Some(value.as_bool() == Some(*wanted)),
+            Test::Is(Some(wanted)) => Some(operand == Some(Operand::Bool(*wanted))),
             Test::Distinct(wanted) => Some(operand != *wanted),
             Test::Compare(orderings, wanted) => {
                 operand.map(|operand| operand.compare(wanted).is_some_and(|o| orderings.contains(&o)))
             }
             Test::In(wanted) => operand.map(|operand| wanted.contains(&operand)),
-            Test::Matches(pattern) => value.as_str().map(|text| pattern.is_match(text)),
+            Test::Matches(pattern) => operand.map(|operand| operand.text().is_some_and(|text| pattern.is_match(text))),
         };
         is_so.map(|is_so| is_so != self.is_negated)
     }

@@ -111,10 +111,11 @@ impl ClientFrame {
             rest = after;
             std::str::from_utf8(part).map(str::to_owned).map_err(|_| Malformed("it is not UTF-8"))
         };
-        let [join_ref, reference, topic, event, _metadata] = lengths;
+        let [join_ref, reference, topic, event, metadata] = lengths;
         let (join_ref, reference) = (part(*join_ref)?, part(*reference)?);
         let (topic, event) = (part(*topic)?, part(*event)?);
-        part(*_metadata)?;
+        // about keeping it, which nobody does
+        part(*metadata)?;
         let sent = match encoding {
             0 => Sent::Bytes(rest.to_vec()),
             1 => Sent::Json(serde_json::from_slice(rest).map_err(|_| Malformed("its payload is not JSON"))?),

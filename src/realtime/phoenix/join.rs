@@ -25,16 +25,22 @@ pub struct Join {
     pub token: Option<String>,
     /// The chat whose channel it is.
     pub chat: Option<Uuid>,
-    /// Who broadcasts is told that it was sent,
-    pub acks: bool,
-    /// and hears it.
-    pub hears_itself: bool,
+    pub broadcasts: Broadcasts,
     pub hears_presence: bool,
     /// Under which name one is present; empty: under any.
     pub key: String,
     pub bindings: Vec<Binding>,
-    /// The client wants to be told that broadcasts are heard.
-    pub asks_for_broadcasts: bool,
+}
+
+/// What a client that broadcasts wants to be told.
+#[derive(Debug)]
+pub struct Broadcasts {
+    /// That it was sent,
+    pub acks: bool,
+    /// what it sent itself,
+    pub hears_itself: bool,
+    /// and that it would hear of others.
+    pub asks_whether_ready: bool,
 }
 
 /// Which rows a client wants to be told of.
@@ -48,6 +54,14 @@ pub struct Binding {
     table: String,
     select: Option<Vec<&'static Column>>,
     asked: Map<String, Value>,
+}
+
+/// Under which names a client knows a table and its schema, and which columns of it it wants; absent: all.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms<'a> {
+    pub schema: &'a str,
+    pub table: &'a str,
+    pub select: Option<&'a [&'static Column]>,
 }
 
 /// To which chats a channel is to listen.
@@ -89,12 +103,14 @@ impl Join {
         let join = Self {
             token: ["access_token", "user_token"].iter().find_map(|name| payload[*name].as_str()).map(str::to_owned),
             chat: name.strip_prefix(CHAT).and_then(|id| id.parse().ok()),
-            acks: is_true(&broadcast["ack"]),
-            hears_itself: is_true(&broadcast["self"]),
+            broadcasts: Broadcasts {
+                acks: is_true(&broadcast["ack"]),
+                hears_itself: is_true(&broadcast["self"]),
+                asks_whether_ready: is_true(&broadcast["replication_ready"]),
+            },
             hears_presence: is_true(&presence["enabled"]),
             key: key.to_owned(),
             bindings,
-            asks_for_broadcasts: is_true(&broadcast["replication_ready"]),
         };
         if join.chat.is_none() && join.bindings.is_empty() {
             return Err(format!(
@@ -131,7 +147,7 @@ impl Join {
 impl Binding {
     fn read(id: u64, asked: &Value) -> Result<Self, String> {
         let wrong = |why: &str| {
-            let told = |name: &str| asked.get(name).map_or_else(|| "*".to_owned(), |value| value.to_string());
+            let told = |name: &str| asked.get(name).map_or_else(|| "*".to_owned(), ToString::to_string);
             format!(
                 "Unable to subscribe to changes with given parameters. {why}. Please check the connect parameters: \
                  [event: {}, schema: {}, table: {}, filter: {}, select: {}]",
@@ -201,17 +217,18 @@ impl Binding {
         Ok(Self { id, action, tables, schema, table, select, asked: asked.clone() })
     }
 
-    /// Whether a row is for it.
-    pub fn wants(&self, row: &Row) -> bool {
-        self.action.is_none_or(|action| action == row.action)
-            && self.tables.iter().any(|(table, filter)| *table == row.table && filter::holds(filter, row))
+    /// Whether what happened in a place, in a chat, is for it; the row is looked at where the chat does not decide.
+    pub fn wants<'a>(&self, (table, action): (Table, Action), chat: Uuid, row: impl FnOnce() -> &'a Row) -> bool {
+        let is_for = |filter: &[Condition]| filter::decided(table, filter, chat).unwrap_or_else(|| filter::holds(filter, row()));
+        self.action.is_none_or(|wanted| wanted == action)
+            && self.tables.iter().find(|(wanted, _)| *wanted == table).is_some_and(|(_, filter)| is_for(filter))
     }
 
-    /// Under which names the client knows a row's schema and table, and which columns it wants.
-    pub fn terms(&self, row: &Row) -> (&str, &str, Option<&[&'static Column]>) {
+    /// How the client knows a table.
+    pub fn terms(&self, table: Table) -> Terms<'_> {
         let schema = if self.schema == "*" { SCHEMA } else { &self.schema };
-        let table = if self.table == "*" { row.table.name() } else { &self.table };
-        (schema, table, self.select.as_deref())
+        let table = if self.table == "*" { table.name() } else { &self.table };
+        Terms { schema, table, select: self.select.as_deref() }
     }
 }
 

@@ -185,40 +185,52 @@ pub struct Row {
     pub values: Map<String, Value>,
 }
 
+/// In which table a change is seen, and as what.
+pub fn place(seen: &Seen<'_>) -> (Table, Action) {
+    let change = &seen.event.change;
+    match seen.form {
+        Form::Gone => gone(change),
+        Form::Created | Form::Updated => place_of(seen.event.kind(seen.form), change),
+    }
+}
+
+/// The same, of a change as of a kind. A message that is deleted is gone, also for who may read it still.
+pub fn place_of(kind: ChangeKind, change: &Change) -> (Table, Action) {
+    match kind {
+        ChangeKind::MessageCreated if change.message.is_some() => (Table::Messages, Action::Insert),
+        ChangeKind::MessageUpdated if change.message.is_some() => (Table::Messages, Action::Update),
+        ChangeKind::ParticipantJoined if change.participant.is_some() => (Table::Participants, Action::Insert),
+        ChangeKind::ParticipantUpdated if change.participant.is_some() => (Table::Participants, Action::Update),
+        ChangeKind::ChatUpdated if change.chat.is_some() => (Table::Chats, Action::Update),
+        _ => gone(change),
+    }
+}
+
+/// Where no more is told than that a row is gone.
+fn gone(change: &Change) -> (Table, Action) {
+    let table = match (change.message_id, change.user_id) {
+        (Some(_), _) => Table::Messages,
+        (_, Some(_)) => Table::Participants,
+        _ => Table::Chats,
+    };
+    (table, Action::Delete)
+}
+
 impl Row {
-    /// What a listener sees of an event.
-    pub fn seen(seen: &Seen<'_>) -> Self {
-        match seen.form {
-            Form::Gone => Self::gone(&seen.event.change),
-            Form::Created | Form::Updated => Self::of(seen.event.kind(seen.form), &seen.event.change),
-        }
-    }
-
-    /// A change, as of a kind. A message that is deleted is gone, also for who may read it still.
-    pub fn of(kind: ChangeKind, change: &Change) -> Self {
-        let row = match kind {
-            ChangeKind::MessageCreated => change.message.as_ref().map(|row| (Table::Messages, Action::Insert, message(row))),
-            ChangeKind::MessageUpdated => change.message.as_ref().map(|row| (Table::Messages, Action::Update, message(row))),
-            ChangeKind::ParticipantJoined => {
-                change.participant.as_ref().map(|row| (Table::Participants, Action::Insert, participant(change, row)))
-            }
-            ChangeKind::ParticipantUpdated => {
-                change.participant.as_ref().map(|row| (Table::Participants, Action::Update, participant(change, row)))
-            }
-            ChangeKind::ChatUpdated => change.chat.as_ref().map(|row| (Table::Chats, Action::Update, chat(row))),
-            ChangeKind::MessageDeleted | ChangeKind::ParticipantLeft | ChangeKind::ChatDeleted => None,
+    /// A change, as it is seen in a place.
+    pub fn new((table, action): (Table, Action), change: &Change) -> Self {
+        let whole = match (table, action) {
+            (_, Action::Delete) => None,
+            (Table::Messages, _) => change.message.as_ref().map(message),
+            (Table::Participants, _) => change.participant.as_ref().map(|row| participant(change, row)),
+            (Table::Chats, _) => change.chat.as_ref().map(chat),
         };
-        row.map_or_else(|| Self::gone(change), |(table, action, values)| Self { table, action, values })
-    }
-
-    /// A change of which no more is told than that the row is gone.
-    fn gone(change: &Change) -> Self {
-        let (table, values) = match (change.message_id, change.user_id) {
-            (Some(id), _) => (Table::Messages, json!({ "chat_id": change.chat_id, "id": id })),
-            (_, Some(user)) => (Table::Participants, json!({ "chat_id": change.chat_id, "user_id": user })),
-            _ => return Self::chat_is_gone(change.chat_id),
-        };
-        Self { table, action: Action::Delete, values: object(values) }
+        let values = whole.unwrap_or_else(|| match table {
+            Table::Messages => object(json!({ "chat_id": change.chat_id, "id": change.message_id })),
+            Table::Participants => object(json!({ "chat_id": change.chat_id, "user_id": change.user_id })),
+            Table::Chats => object(json!({ "id": change.chat_id })),
+        });
+        Self { table, action, values }
     }
 
     /// That a chat is gone for who is told.
@@ -233,11 +245,6 @@ impl Row {
             (column.name.to_owned(), profile.get(name).cloned().unwrap_or_default())
         };
         Self { table: Table::Chats, action: Action::Insert, values: CHATS.iter().map(value).collect() }
-    }
-
-    /// The chat that it is of.
-    pub fn chat(&self) -> Option<Uuid> {
-        self.values.get(self.table.chat_column())?.as_str()?.parse().ok()
     }
 
     /// What the client reads as `data`, but for the names of schema and table with which it begins: those are as the client has them. Some of
@@ -352,14 +359,13 @@ mod tests {
     #[test]
     fn what_is_gone_is_told_by_its_key() {
         let gone = Change { message_id: Some(Uuid::from_u128(2)), ..change(ChangeKind::MessageDeleted) };
-        let row = Row::of(gone.kind, &gone);
-        assert_eq!((row.table, row.action), (Table::Messages, Action::Delete));
-        assert_eq!(row.values.keys().collect::<Vec<_>>(), ["chat_id", "id"]);
-        assert_eq!(row.chat(), Some(Uuid::from_u128(1)));
+        let row = |change: &Change| Row::new(place_of(change.kind, change), change);
+        assert_eq!(place_of(gone.kind, &gone), (Table::Messages, Action::Delete));
+        assert!(row(&gone).values.keys().eq(["chat_id", "id"]));
         let left = Change { user_id: Some(Uuid::from_u128(3)), ..change(ChangeKind::ParticipantLeft) };
-        assert_eq!(Row::of(left.kind, &left).table, Table::Participants);
+        assert_eq!(place_of(left.kind, &left), (Table::Participants, Action::Delete));
         let ended = change(ChangeKind::ChatDeleted);
-        assert_eq!(Row::of(ended.kind, &ended), Row::chat_is_gone(Uuid::from_u128(1)));
+        assert_eq!(row(&ended), Row::chat_is_gone(Uuid::from_u128(1)));
     }
 
     #[test]

@@ -144,3 +144,13 @@ fn a_row_that_is_gone_is_asked_by_its_key_alone() {
     assert!(says(&format!("chat_id=eq.{one}")) && says(&format!("chat_id=eq.{one},text=eq.x")));
     assert!(!says(&format!("chat_id=eq.{two}")) && !says(&format!("id=neq.{two}")));
 }
+
+#[test]
+fn the_chat_alone_may_decide() {
+    let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let of = |filter: &str, chat| decided(Table::Messages, &parse(Table::Messages, filter).expect("a filter"), chat);
+    assert_eq!(of("", one), Some(true));
+    assert_eq!(of(&format!("chat_id=eq.{one}"), one), Some(true));
+    assert_eq!(of(&format!("chat_id=eq.{one},seq=gt.1"), two), Some(false));
+    assert_eq!(of(&format!("chat_id=neq.{one},seq=gt.1"), two), None);
+}

@@ -83,6 +83,10 @@ impl Operand {
         })
     }
 
+    pub fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
     pub fn uuid(&self) -> Option<Uuid> {
         if let Self::Uuid(id) = self { Some(*id) } else { None }
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::api::shapes::change::{Change, ChangeKind};
+use crate::realtime::phoenix::rows::place_of;
 
 const ONE: Uuid = Uuid::from_u128(1);
 const TWO: Uuid = Uuid::from_u128(2);
@@ -10,6 +11,10 @@ fn join(topic: &str, changes: Value) -> Result<Join, String> {
 
 fn wanted(topic: &str, changes: Value) -> Wanted {
     join(topic, changes).expect("it can be joined").wanted()
+}
+
+fn wants(binding: &Binding, row: &Row) -> bool {
+    binding.wants((row.table, row.action), ONE, || row)
 }
 
 fn left() -> Row {
@@ -23,7 +28,7 @@ fn left() -> Row {
         user_id: Some(TWO),
         chat: None,
     };
-    Row::of(change.kind, &change)
+    Row::new(place_of(change.kind, &change), &change)
 }
 
 #[test]
@@ -38,10 +43,16 @@ fn what_is_asked_is_read_and_what_is_not_is_as_the_client_has_it() {
     });
     let asked = Join::read(&format!("realtime:chat:{ONE}"), &payload).expect("a join");
     assert_eq!((asked.token.as_deref(), asked.chat, asked.key.as_str()), (Some("t"), Some(ONE), "u1"));
-    assert!(asked.acks && asked.hears_itself && asked.hears_presence);
+    assert!(asked.broadcasts.acks && asked.broadcasts.hears_itself && asked.hears_presence);
     assert_eq!(asked.bindings.len(), 1);
     let plain = Join::read(&format!("realtime:chat:{ONE}"), &json!({})).expect("a join");
-    assert!(!plain.acks && !plain.hears_itself && !plain.hears_presence && plain.key.is_empty() && plain.token.is_none());
+    assert!(
+        !plain.broadcasts.acks
+            && !plain.broadcasts.hears_itself
+            && !plain.hears_presence
+            && plain.key.is_empty()
+            && plain.token.is_none()
+    );
 }
 
 #[test]
@@ -85,14 +96,14 @@ fn a_row_is_for_bindings_of_its_table_and_event_whose_filter_holds_under_the_nam
         [("public", "chat_participants", ("public", "chat_participants")), ("*", "*", ("chat", "participants"))]
     {
         let binding = bound("DELETE", schema, table, &format!("chat_id=eq.{ONE}"));
-        assert!(binding.wants(&row));
-        let (schema, table, select) = binding.terms(&row);
+        assert!(wants(&binding, &row));
+        let Terms { schema, table, select } = binding.terms(row.table);
         assert_eq!(((schema, table), select), (names, None));
     }
-    assert!(!bound("INSERT", "chat", "participants", "").wants(&row));
-    assert!(!bound("*", "chat", "messages", "").wants(&row));
-    assert!(!bound("*", "chat", "participants", &format!("user_id=eq.{ONE}")).wants(&row));
-    assert!(bound("whatever", "chat", "participants", "role=eq.owner").wants(&row), "it may have been an owner");
+    assert!(!wants(&bound("INSERT", "chat", "participants", ""), &row));
+    assert!(!wants(&bound("*", "chat", "messages", ""), &row));
+    assert!(!wants(&bound("*", "chat", "participants", &format!("user_id=eq.{ONE}")), &row));
+    assert!(wants(&bound("whatever", "chat", "participants", "role=eq.owner"), &row), "it may have been an owner");
 }
 
 #[test]

@@ -1,0 +1,274 @@
+//! One channel: a task with a session, and a token, of its own.
+//!
+//! It answers the join when every chat that is asked for is listened to; what the client missed follows, then what happens. It ends with
+//! `phx_error` where the client may come back by itself, which it does, with the token that it has then; with `phx_close` where it would be
+//! refused.
+
+pub mod asked;
+mod joining;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::http::StatusCode;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::encode::{self, Asker};
+use super::frames::{Sent, Version};
+use super::join::{CHAT, Join, Wanted};
+use super::keys::{Keys, Somebody, refusal};
+use super::mark::Progress;
+use super::out::{ROWS, Speaker};
+use super::people::People;
+use super::presence;
+use crate::realtime::asides::Track;
+use crate::realtime::channels::Pipe;
+use crate::realtime::hub::Hub;
+use crate::realtime::loopback::{Loopback, Unanswered};
+use crate::realtime::marks::Marks;
+use crate::realtime::presence::{Here, Tracking};
+use crate::realtime::session::{Ended, Session};
+
+/// How long before its token ends a client is told.
+const WARNING: Duration = Duration::from_secs(60);
+/// How often the place of a channel of all chats is brought forward from which its client would go on: what happened since is read then.
+const FORWARD: Duration = Duration::from_secs(600);
+
+/// What the channels of one socket share. Cheap to clone.
+#[derive(Clone)]
+pub struct Ground {
+    pub hub: Arc<Hub>,
+    pub api: Loopback,
+    pub keys: Keys,
+    pub marks: Marks,
+    pub people: People,
+    pub version: Version,
+    /// With which key the socket was opened, and who that is.
+    pub key: Arc<str>,
+    pub opener: Somebody,
+    /// By which its client is known again.
+    pub resume: Option<Arc<str>>,
+}
+
+/// What a channel is asked to do.
+#[derive(Debug)]
+pub enum Command {
+    Broadcast { asker: Asker, event: String, sent: Sent },
+    Track { asker: Asker, state: Value },
+    Untrack { asker: Asker },
+    Token(String),
+}
+
+/// Why a channel ends, or does not begin.
+enum End {
+    /// The socket is no more.
+    Hangup,
+    /// They may not; before it was joined this is the answer.
+    Refused(String),
+    /// Not now: the client is to try again.
+    Again(String),
+}
+
+impl From<Ended> for End {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Hangup => Self::Hangup,
+            Ended::Unanswered(unanswered) => unanswered.into(),
+        }
+    }
+}
+
+impl From<Unanswered> for End {
+    fn from(Unanswered { status, problem }: Unanswered) -> Self {
+        let why = problem["detail"].as_str().or(problem["title"].as_str()).unwrap_or("Unknown Error on Channel");
+        match status {
+            StatusCode::UNAUTHORIZED => Self::Again(format!("InvalidJWTToken: {why}")),
+            status if status.is_server_error() => Self::Again(format!("UnknownErrorOnChannel: {why}")),
+            _ => Self::Refused(format!("Unauthorized: {why}")),
+        }
+    }
+}
+
+/// A channel before it begins.
+pub struct Channel {
+    pub ground: Ground,
+    pub pipe: Pipe,
+    /// Who joins it.
+    pub asker: Asker,
+    pub join: Join,
+    pub progress: Progress,
+}
+
+/// A channel that somebody listens to.
+struct Running<'a> {
+    ground: &'a Ground,
+    asker: &'a Asker,
+    join: Arc<Join>,
+    progress: &'a Progress,
+    speaker: &'a mut Speaker,
+    wanted: Wanted,
+    session: Session,
+    who: Somebody,
+    _here: Option<Arc<Here>>,
+    warn_at: Option<Instant>,
+    ends_at: Instant,
+    /// When its place among all chats is brought forward, if it keeps one.
+    forward_at: Option<Instant>,
+    tracking: Option<Tracking>,
+    /// What its client says of itself, and by which key.
+    state: Option<Value>,
+    key: String,
+}
+
+/// Somebody else asks from now on, who says this of themselves.
+struct Another(Somebody, Option<Value>);
+
+impl Channel {
+    /// Runs until it is left, or ends.
+    pub async fn run(self, mut commands: mpsc::Receiver<Command>) {
+        let Self { ground, pipe, asker, join, progress } = self;
+        let version = ground.version;
+        let mut speaker = Speaker::new(pipe, version, asker.topic.clone(), Arc::new(join), progress.clone());
+        let end = lives(&ground, &asker, &progress, &mut speaker, &mut commands).await;
+        let (event, why) = match end {
+            End::Hangup => return,
+            End::Refused(why) => ("phx_close", why),
+            End::Again(why) => ("phx_error", why),
+        };
+        // whether anybody reads it is nobody's concern any more
+        if speaker.is_answered {
+            let _ = speaker.system("system", false, &why).await;
+            let _ = speaker.say(encode::end(version, &asker.topic, asker.join_ref.as_deref(), event)).await;
+        } else {
+            let _ = speaker.say(encode::reply(version, &asker, Err(why))).await;
+        }
+    }
+}
+
+/// As one person after another, until it ends.
+async fn lives(
+    ground: &Ground,
+    asker: &Asker,
+    progress: &Progress,
+    speaker: &mut Speaker,
+    commands: &mut mpsc::Receiver<Command>,
+) -> End {
+    let first = match &speaker.join.token {
+        None => Ok(ground.opener.clone()),
+        Some(token) => ground.keys.of_token(token, &ground.key).await,
+    };
+    let mut next = match first {
+        Ok(somebody) => Another(somebody, None),
+        Err(error) => {
+            let (code, why) = refusal(error);
+            return End::Refused(format!("{code}: {why}"));
+        }
+    };
+    loop {
+        let listened = async {
+            let mut running = Running::join(ground, asker, progress, speaker, next).await?;
+            running.listens(commands).await
+        };
+        next = match listened.await {
+            Ok(another) => another,
+            Err(end) => return end,
+        };
+    }
+}
+
+impl Running<'_> {
+    /// Tells what happens and does what is asked, until somebody else asks.
+    async fn listens(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<Another, End> {
+        loop {
+            let next_at = [self.warn_at, self.forward_at].into_iter().flatten().fold(self.ends_at, Instant::min);
+            tokio::select! {
+                signal = self.session.next() => self.session.take(signal, self.speaker).await?,
+                command = commands.recv() => {
+                    if let Some(another) = self.does(command.ok_or(End::Hangup)?).await? {
+                        return Ok(another);
+                    }
+                }
+                () = sleep_until(next_at) => self.time_passes().await?,
+            }
+            self.settles().await?;
+        }
+    }
+
+    async fn time_passes(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if self.ends_at <= now {
+            return Err(End::Again("Token has expired".to_owned()));
+        }
+        if self.warn_at.is_some_and(|warn_at| warn_at <= now) {
+            self.warn_at = None;
+            let left = (self.ends_at - now).as_secs();
+            self.speaker.system("system", true, &format!("Token expires in {left} seconds, send a fresh one")).await?;
+        }
+        if self.forward_at.is_some_and(|forward_at| forward_at <= now) {
+            self.speaker.due.is_mark_full = true;
+        }
+        Ok(())
+    }
+
+    /// When the token ends, and is warned of.
+    fn renew(&mut self) {
+        let left = self.who.identity.time_left();
+        self.ends_at = Instant::now() + left;
+        self.warn_at = Some(Instant::now() + left.saturating_sub(WARNING));
+    }
+
+    /// Does what the session's tale asks for besides.
+    async fn settles(&mut self) -> Result<(), End> {
+        for chat in std::mem::take(&mut self.speaker.due.gone) {
+            if !self.wanted.named.remove(&chat) {
+                continue;
+            }
+            let is_all = self.join.chat == Some(chat) || self.wanted.named.is_empty() && !self.wanted.all;
+            let lost = "You no longer have permission to read from this Channel topic";
+            if is_all {
+                return Err(End::Refused(format!("{lost}: {}", self.speaker.name())));
+            }
+            self.speaker.system(ROWS, false, &format!("{lost}: {CHAT}{chat}")).await?;
+        }
+        if std::mem::take(&mut self.speaker.due.is_mark_full) {
+            self.moves_forward().await?;
+        }
+        // while it listens the session says by itself to which chats they come
+        self.speaker.due.entered.clear();
+        if std::mem::take(&mut self.speaker.due.is_present_anew) {
+            self.tells_who_is_present().await?;
+        }
+        Ok(())
+    }
+
+    /// Brings its place among all chats forward: what happened since it was set is read once more, and what was told is not told again.
+    async fn moves_forward(&mut self) -> Result<(), End> {
+        if self.forward_at.is_none() {
+            return Ok(());
+        }
+        self.forward_at = Some(Instant::now() + FORWARD);
+        let since = self.progress.now().position;
+        let position = self.session.subscribe_all(since, self.speaker).await?;
+        let named = &self.wanted.named;
+        self.progress.set(|mark| {
+            mark.position = Some(position);
+            mark.chats.retain(|chat, _| named.contains(chat));
+        });
+        Ok(())
+    }
+
+    /// Tells what people say of themselves in the chat whose channel it is.
+    async fn tells_who_is_present(&mut self) -> Result<(), End> {
+        let Some(chat) = self.join.chat.filter(|_| self.speaker.hears_presence) else { return Ok(()) };
+        // who only visits a room sees nobody there
+        let states = self.session.ask_again(&format!("/chats/{chat}/presence/states")).await.unwrap_or_default();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let track = |said: &Value| Some(Track { id: text(&said["id"])?, key: text(&said["key"])?, state: said["state"].clone() });
+        let tracks: Vec<Track> = states["data"].as_array().into_iter().flatten().filter_map(track).collect();
+        let state = presence::state(&tracks).to_string();
+        let topic = &self.speaker.topic;
+        Ok(self.speaker.say(encode::push(self.ground.version, topic, "presence_state", &state)).await?)
+    }
+}

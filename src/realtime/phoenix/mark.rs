@@ -1,0 +1,157 @@
+//! How far a channel was told, and how far its client says that it heard: from there it goes on when it comes back.
+//!
+//! A client asks for a sign of life again only when it has the answer to the last. So what was sent before an answer has arrived when the next
+//! question does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::api::shapes::change::Change;
+use crate::realtime::session::Since;
+
+/// Chats whose rev a mark names, of a channel of all chats: beyond, its position is brought forward.
+pub const CHATS_MAX: usize = 1_000;
+
+/// How far a channel was told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// In which life of the database.
+    pub epoch: String,
+    /// Of all chats: everything that was there at this position, and of what came since what the revs say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+    /// Of each chat, up to which rev.
+    pub chats: BTreeMap<Uuid, i64>,
+}
+
+impl Mark {
+    /// As it is written down.
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// From where on a chat is to be told.
+    pub fn since(&self, chat: Uuid) -> Option<Since> {
+        self.chats.get(&chat).map(|rev| Since { rev: *rev, epoch: Some(self.epoch.as_str().into()) })
+    }
+
+    /// What of a row that changed was told. Of what is gone nobody can say.
+    pub fn known(&self, change: &Change) -> Known {
+        let Some(told) = self.chats.get(&change.chat_id) else { return Known::Not };
+        match &change.message {
+            Some(message) if message.rev <= *told => Known::Whole,
+            Some(message) if message.seq <= *told => Known::Before,
+            None if change.rev <= *told => Known::Whole,
+            _ => Known::Not,
+        }
+    }
+}
+
+/// What of a row was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    Not,
+    /// As it was before.
+    Before,
+    /// As it is.
+    Whole,
+}
+
+/// A mark that moves. Cheap to clone: a channel moves it, its socket hears of signs of life.
+#[derive(Clone, Default)]
+pub struct Progress(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// It is written down: before, a sign of life says nothing of it.
+    is_begun: bool,
+    user: Option<Uuid>,
+    now: Mark,
+    /// As it was at the last sign of life.
+    sent: Option<Mark>,
+    /// What the client has for certain.
+    heard: Option<Mark>,
+}
+
+impl Progress {
+    /// It is somebody's, and written down.
+    pub fn begin(&self, user: Option<Uuid>) {
+        let mut state = self.state();
+        (state.is_begun, state.user) = (true, user);
+        (state.sent, state.heard) = (None, None);
+    }
+
+    /// Whose it is.
+    pub fn user(&self) -> Option<Uuid> {
+        self.state().user
+    }
+
+    /// Moves it.
+    pub fn set<T>(&self, set: impl FnOnce(&mut Mark) -> T) -> T {
+        set(&mut self.state().now)
+    }
+
+    /// How far the channel was told.
+    pub fn now(&self) -> Mark {
+        self.state().now.clone()
+    }
+
+    /// What of a row that changed was told.
+    pub fn known(&self, change: &Change) -> Known {
+        self.state().now.known(change)
+    }
+
+    /// The client shows a sign of life: gives what it has now, if that is more than was known.
+    pub fn beat(&self) -> Option<Mark> {
+        let mut state = self.state();
+        if !state.is_begun {
+            return None;
+        }
+        let now = state.now.clone();
+        let heard = state.sent.replace(now)?;
+        let is_news = state.heard.as_ref() != Some(&heard);
+        state.heard = Some(heard.clone());
+        is_news.then_some(heard)
+    }
+
+    /// Whether the client has heard anything of this channel for certain.
+    pub fn was_heard(&self) -> bool {
+        self.state().heard.is_some()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_before_a_sign_of_life_was_heard_at_the_next() {
+        let (progress, chat) = (Progress::default(), Uuid::from_u128(1));
+        let told = |rev| progress.set(|mark| mark.chats.insert(chat, rev));
+        told(5);
+        assert!(progress.beat().is_none() && progress.beat().is_none(), "it has not begun");
+        progress.begin(None);
+        assert_eq!(progress.beat(), None, "the answer is yet to arrive");
+        told(7);
+        assert!(!progress.was_heard());
+        assert_eq!(progress.beat().map(|mark| mark.chats[&chat]), Some(5));
+        assert!(progress.was_heard());
+        assert_eq!(progress.beat().map(|mark| mark.chats[&chat]), Some(7));
+        assert_eq!(progress.beat(), None, "nothing is new");
+    }
+
+    #[test]
+    fn a_mark_survives_the_journey() {
+        let mark = Mark { epoch: "9f".to_owned(), position: None, chats: BTreeMap::from([(Uuid::from_u128(1), 5)]) };
+        let text = mark.text();
+        assert_eq!(text, r#"{"epoch":"9f","chats":{"00000000-0000-0000-0000-000000000001":5}}"#);
+        assert_eq!(serde_json::from_str::<Mark>(&text).expect("a mark"), mark);
+    }
+}

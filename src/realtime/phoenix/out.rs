@@ -1,0 +1,297 @@
+//! What a session tells a channel, as its client hears it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::encode;
+use super::frames::{PREFIX, Version};
+use super::join::{Join, Terms};
+use super::mark::{CHATS_MAX, Known, Progress};
+use super::presence;
+use super::rows::{Action, Column, Row, Table, place, place_of};
+use crate::api::shapes::change::Change;
+use crate::realtime::asides::{Aside, Content, What};
+use crate::realtime::batch::{Encoding, Form, Seen};
+use crate::realtime::channels::{Out, Pipe};
+use crate::realtime::session::{Ended, Sink, Told};
+use crate::wire::Timestamp;
+
+/// Broadcasts of one's own that are on their way, at most: of those beyond one hears.
+const OWN_MAX: usize = 1_000;
+/// By which name `system` speaks of rows.
+pub const ROWS: &str = "postgres_changes";
+
+/// The client's end of a channel.
+pub struct Speaker {
+    pub pipe: Pipe,
+    pub version: Version,
+    pub topic: String,
+    pub join: Arc<Join>,
+    pub progress: Progress,
+    /// It listens. Until then nothing is told: it happened before, or comes with what was missed.
+    pub is_joined: bool,
+    /// Its client knows.
+    pub is_answered: bool,
+    pub hears_presence: bool,
+    /// Chats by name that it waits for.
+    pub awaited: BTreeSet<Uuid>,
+    /// Those that it does not read, and why.
+    pub refused: Vec<(Uuid, Value)>,
+    /// Those of which it is to hear first what it missed.
+    pub resuming: BTreeSet<Uuid>,
+    pub due: Due,
+    /// Broadcasts of its client's own, which it does not hear.
+    pub own: VecDeque<i64>,
+}
+
+/// What the channel is to do when all is told.
+#[derive(Default)]
+pub struct Due {
+    /// Chats that it reads no more.
+    pub gone: Vec<Uuid>,
+    /// Chats that it came to while it was away, or may have.
+    pub entered: Vec<Uuid>,
+    /// What people say of themselves is to be listed anew.
+    pub is_present_anew: bool,
+    /// There is no room for more chats in its mark.
+    pub is_mark_full: bool,
+}
+
+impl Speaker {
+    /// For a channel that is being joined.
+    pub fn new(pipe: Pipe, version: Version, topic: String, join: Arc<Join>, progress: Progress) -> Self {
+        Self {
+            hears_presence: join.hears_presence,
+            pipe,
+            version,
+            topic,
+            join,
+            progress,
+            is_joined: false,
+            is_answered: false,
+            awaited: BTreeSet::new(),
+            refused: Vec::new(),
+            resuming: BTreeSet::new(),
+            due: Due::default(),
+            own: VecDeque::new(),
+        }
+    }
+
+    /// The channel's name, as its client has it.
+    pub fn name(&self) -> &str {
+        self.topic.strip_prefix(PREFIX).unwrap_or(&self.topic)
+    }
+
+    /// Says something.
+    ///
+    /// # Errors
+    /// When the socket is no more, or its client does not read.
+    pub async fn say(&self, text: String) -> Result<(), Ended> {
+        self.pipe.put(Out::Text(text)).await
+    }
+
+    /// Says something as `system`.
+    ///
+    /// # Errors
+    /// As [`Speaker::say`].
+    pub async fn system(&self, extension: &str, is_ok: bool, message: &str) -> Result<(), Ended> {
+        self.say(encode::system(self.version, &self.topic, extension, is_ok, message)).await
+    }
+
+    /// A broadcast of this id is its client's own: it does not hear it.
+    pub fn sent(&mut self, id: i64) {
+        if self.own.len() >= OWN_MAX {
+            self.own.pop_front();
+        }
+        self.own.push_back(id);
+    }
+
+    /// Tells of a row that is read of nothing shared.
+    ///
+    /// # Errors
+    /// As [`Speaker::say`].
+    pub async fn tell_row(&self, chat: Uuid, row: &Row) -> Result<(), Ended> {
+        let of = |select: Option<&[&'static Column]>| row.data(now(), select);
+        for frame in self.frames((row.table, row.action), chat, &|| row.clone(), of) {
+            self.say(frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_live(&self, seen: &Seen<'_>) -> Result<(), Ended> {
+        let change = &seen.event.change;
+        let at = place(seen);
+        let whole = |select: Option<&[&'static Column]>| match select {
+            None => seen
+                .event
+                .encoding(Encoding::Supabase, seen.form, |event| Row::new(at, &event.change).data(now(), None))
+                .to_owned(),
+            some => Row::new(at, change).data(now(), some),
+        };
+        for frame in self.frames(at, change.chat_id, &|| Row::new(at, change), whole) {
+            self.say(frame).await?;
+        }
+        Ok(())
+    }
+
+    /// The frames of what happened in a place, for the bindings that want it: one for those that know it by the same names.
+    fn frames(
+        &self,
+        at: (Table, Action),
+        chat: Uuid,
+        row: &dyn Fn() -> Row,
+        data: impl Fn(Option<&[&'static Column]>) -> String,
+    ) -> Vec<String> {
+        let read = std::cell::OnceCell::new();
+        let mut terms: Vec<(_, Vec<u64>)> = Vec::new();
+        for binding in &self.join.bindings {
+            if !binding.wants(at, chat, || read.get_or_init(row)) {
+                continue;
+            }
+            let known = binding.terms(at.0);
+            match terms.iter_mut().find(|(other, _)| *other == known) {
+                Some((_, ids)) => ids.push(binding.id),
+                None => terms.push((known, vec![binding.id])),
+            }
+        }
+        let frame = |(known, ids): (Terms<'_>, Vec<u64>)| {
+            encode::change(self.version, &self.topic, &ids, known.schema, known.table, &data(known.select))
+        };
+        terms.into_iter().map(frame).collect()
+    }
+
+    /// It was told of a chat up to here.
+    fn move_to(&mut self, chat: Uuid, rev: i64) {
+        self.due.is_mark_full |= self.progress.set(|mark| {
+            let has_room = mark.chats.len() < CHATS_MAX;
+            match mark.chats.get_mut(&chat) {
+                Some(told) => *told = rev.max(*told),
+                None if has_room => drop(mark.chats.insert(chat, rev)),
+                None => return true,
+            }
+            false
+        });
+    }
+
+    async fn live(&mut self, mut seen: Seen<'_>) -> Result<(), Ended> {
+        let change = &seen.event.change;
+        let chat = change.chat_id;
+        if !self.is_joined || self.resuming.contains(&chat) {
+            return Ok(());
+        }
+        match self.progress.known(change) {
+            _ if seen.form == Form::Gone => {}
+            Known::Whole => return Ok(()),
+            Known::Before if seen.form == Form::Created => seen.form = Form::Updated,
+            Known::Before | Known::Not => {}
+        }
+        self.tell_live(&seen).await?;
+        self.move_to(chat, seen.rev);
+        Ok(())
+    }
+
+    async fn missed(&mut self, chat: Uuid, change: &Change) -> Result<(), Ended> {
+        if !self.is_joined {
+            return Ok(());
+        }
+        let mut at = place_of(change.kind, change);
+        match self.progress.known(change) {
+            _ if at.1 == Action::Delete => {}
+            Known::Whole => return Ok(()),
+            Known::Before => at.1 = Action::Update,
+            Known::Not => {}
+        }
+        self.tell_row(chat, &Row::new(at, change)).await?;
+        self.move_to(chat, change.rev);
+        Ok(())
+    }
+
+    async fn aside(&mut self, aside: &Aside) -> Result<(), Ended> {
+        if !self.is_joined || aside.chat.is_none() || aside.chat != self.join.chat {
+            return Ok(());
+        }
+        match &aside.what {
+            What::Broadcast { id, event, content, .. } => {
+                if let Some(at) = self.own.iter().position(|own| own == id) {
+                    self.own.remove(at);
+                    return Ok(());
+                }
+                let out = match content {
+                    Content::Json(payload) => Some(Out::Text(encode::broadcast(self.version, &self.topic, event, payload))),
+                    Content::Bytes(bytes) => encode::broadcast_bytes(self.version, &self.topic, event, bytes).map(Out::Binary),
+                };
+                if let Some(out) = out {
+                    self.pipe.put(out).await?;
+                }
+            }
+            What::Tracked { joins, leaves, .. } if self.hears_presence => {
+                let diff = presence::diff(joins, leaves);
+                self.say(encode::push(self.version, &self.topic, "presence_diff", &diff)).await?;
+            }
+            What::TrackedAnew => self.due.is_present_anew = true,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Speaker {
+    async fn tell(&mut self, told: Told<'_>) -> Result<(), Ended> {
+        match told {
+            Told::Subscribed { chat, head, .. } => {
+                if !self.is_joined {
+                    self.awaited.remove(&chat);
+                    self.progress.set(|mark| *mark.chats.entry(chat).or_insert(head));
+                }
+                self.resuming.remove(&chat);
+                Ok(())
+            }
+            Told::Refused { chat, problem, .. } => {
+                self.awaited.remove(&chat);
+                if self.is_joined {
+                    self.due.gone.push(chat);
+                } else {
+                    self.refused.push((chat, problem.clone()));
+                }
+                Ok(())
+            }
+            Told::Live(seen) => self.live(seen).await,
+            Told::Missed { chat, change } => self.missed(chat, change).await,
+            Told::Anew { chat, head, epoch } => {
+                if !self.is_joined || self.resuming.contains(&chat) {
+                    return Ok(());
+                }
+                self.progress.set(|mark| {
+                    epoch.clone_into(&mut mark.epoch);
+                    mark.chats.insert(chat, head);
+                });
+                self.due.entered.push(chat);
+                self.say(encode::resync(self.version, &self.topic, Some(chat))).await
+            }
+            Told::AllAnew => self.say(encode::resync(self.version, &self.topic, None)).await,
+            Told::Gone { chat } => {
+                self.awaited.remove(&chat);
+                self.progress.set(|mark| mark.chats.remove(&chat));
+                self.due.gone.push(chat);
+                if self.is_joined { self.tell_row(chat, &Row::chat_is_gone(chat)).await } else { Ok(()) }
+            }
+            Told::Entered { chat, profile } => {
+                if self.is_joined {
+                    self.tell_row(chat, &Row::chat_is_entered(profile)).await
+                } else {
+                    Ok(())
+                }
+            }
+            Told::Aside(aside) => self.aside(aside).await,
+            Told::Listed { .. } | Told::Flush => Ok(()),
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp(OffsetDateTime::now_utc())
+}
