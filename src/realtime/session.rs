@@ -120,6 +120,8 @@ struct Place {
 /// What one connection listens to.
 pub struct Session {
     pub token: String,
+    /// Its client cannot list a chat anew: when it is told to, what changed is told nevertheless.
+    pub keeps_place: bool,
     hub: Arc<Hub>,
     api: Loopback,
     listener: Listener,
@@ -136,7 +138,7 @@ impl Session {
     pub fn new(hub: &Arc<Hub>, api: Loopback, identity: &Identity, token: String) -> Self {
         let listener = hub.connect(identity);
         let (places, gone, backlog) = (HashMap::new(), HashSet::new(), VecDeque::new());
-        Self { token, hub: Arc::clone(hub), api, listener, places, gone, waiting: 0, backlog }
+        Self { token, keeps_place: false, hub: Arc::clone(hub), api, listener, places, gone, waiting: 0, backlog }
     }
 
     /// The next signal of the hub: to be given to [`Session::take`].
@@ -328,7 +330,8 @@ impl Session {
             // who left a public room may still read it, but it is not one of theirs
             Heard::Anew { is_in: false, .. } if !place.is_asked => self.gone(chat, sink).await,
             Heard::Anew { head, .. } => {
-                place.floor = head; // also a lower one: what stands in the database is what holds
+                // also a lower one: what stands in the database is what holds
+                place.floor = if self.keeps_place { place.floor.min(head) } else { head };
                 place.epoch = db_epoch(&place.epoch).into();
                 sink.tell(Told::Anew { chat, head, epoch: &place.epoch }).await
             }

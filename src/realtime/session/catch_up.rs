@@ -36,6 +36,7 @@ struct Changes {
 impl Session {
     /// Tells what happened in a chat since the rev that it was told up to, as the API tells it to the one who asks.
     pub(super) async fn catch_up(&mut self, chat: Uuid, sink: &mut impl Sink) -> Result<(), Ended> {
+        let mut keeps_place = self.keeps_place;
         loop {
             let Some(place) = self.places.get(&chat).filter(|place| place.waiting.is_none()) else { return Ok(()) };
             let mut path = format!("/chats/{chat}/changes?since={}&limit={CHANGES_AT_ONCE}", place.floor);
@@ -51,6 +52,13 @@ impl Session {
             let Some(place) = self.places.get_mut(&chat) else { return Ok(()) };
             let is_another_life = db_epoch(&place.epoch) != db_epoch(&changes.epoch);
             let is_reset = changes.reset || is_another_life && place.floor > 0;
+            if is_reset && !is_another_life && std::mem::take(&mut keeps_place) {
+                // with this epoch it answers what changed, if that is known
+                let epoch = db_epoch(&changes.epoch).to_owned();
+                place.epoch = changes.epoch.into();
+                sink.tell(Told::Anew { chat, head: changes.head_rev, epoch: &epoch }).await?;
+                continue;
+            }
             place.floor = if is_reset { changes.head_rev } else { changes.next_since };
             let epoch = db_epoch(&changes.epoch).to_owned();
             place.epoch = changes.epoch.into();
