@@ -267,7 +267,8 @@ impl Sink for Speaker {
                 }
                 self.progress.set(|mark| {
                     epoch.clone_into(&mut mark.epoch);
-                    mark.chats.insert(chat, head);
+                    // what changed is told as well
+                    mark.chats.entry(chat).and_modify(|told| *told = head.min(*told)).or_insert(head);
                 });
                 self.due.entered.push(chat);
                 self.say(encode::resync(self.version, &self.topic, Some(chat))).await

@@ -26,7 +26,8 @@ impl<'a> Running<'a> {
     ) -> Result<Self, End> {
         let too_many = || End::Refused("ConnectionRateLimitReached: Too many connected users".to_owned());
         let here = ground.people.enter(&who.identity).map_err(|_| too_many())?;
-        let session = Session::new(&ground.hub, ground.api.clone(), &who.identity, who.bearer.clone());
+        let mut session = Session::new(&ground.hub, ground.api.clone(), &who.identity, who.bearer.clone());
+        session.keeps_place = true;
         let join = Arc::clone(&speaker.join);
         let key = if join.key.is_empty() { Uuid::new_v4().to_string() } else { join.key.clone() };
         let wanted = join.wanted();

@@ -34,7 +34,7 @@ pub enum Door {
     Pusher,
 }
 
-pub const DOORS: [Door; 2] = [Door::WebSocket, Door::Stream];
+pub const DOORS: [Door; 4] = [Door::WebSocket, Door::Stream, Door::SupabaseOne, Door::SupabaseTwo];
 
 impl Door {
     /// Whether stock clients go through it, which come back by themselves.
