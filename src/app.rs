@@ -202,6 +202,7 @@ impl Serving {
                 api: api.clone(),
                 authenticator: authenticator.clone(),
                 passes: live.passes.clone(),
+                marks: live.marks.clone(),
                 stop: stop.clone(),
             },
         };

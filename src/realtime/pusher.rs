@@ -18,6 +18,7 @@ pub mod encode;
 mod looks;
 mod members;
 mod names;
+mod others;
 pub mod parse;
 pub mod pass;
 mod progress;
@@ -39,11 +40,12 @@ use self::channel::{Asked, Command, Shared, Who};
 use self::names::Name;
 use self::parse::ClientFrame;
 use self::pass::Passes;
-use self::progress::Pings;
+use self::progress::{Pings, Progress};
 use self::shapes::Profile;
 use super::channels::{Channels, Heard, Out, Pipe, Protocol, Why, serve};
 use super::hub::Hub;
 use super::loopback::{Loopback, Unanswered};
+use super::marks::Marks;
 use super::presence::Registry;
 use super::socket::{BYE, Closing, Credit, Socket};
 use crate::auth::{AuthError, Authenticator};
@@ -58,6 +60,7 @@ pub struct Pusher {
     pub api: Loopback,
     pub authenticator: Authenticator,
     pub passes: Arc<Passes>,
+    pub marks: Marks,
     pub stop: CancellationToken,
 }
 
@@ -248,7 +251,10 @@ impl Protocol for Connection {
             Ok(ClientFrame::Signin { pass }) => self.sign_in(&pass, pipe).await,
             Ok(ClientFrame::Ping) => say(pipe, encode::pong()).await,
             Ok(ClientFrame::Pong) => {
-                self.pings.answered(&self.shared.ledger);
+                for (progress, mark) in self.pings.answered(&self.shared.ledger) {
+                    let Progress { user, resume_id, channel, .. } = &*progress;
+                    self.shared.pusher.marks.keep(*user, resume_id, channel, mark.text());
+                }
                 Ok(())
             }
             Ok(ClientFrame::Event { channel, event, data }) => self.pass_on(&channel, event, data, pipe).await,

@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::looks::Looks;
-use super::members::Presence;
 use super::names::{Guard, Name, Topic};
-use super::progress::Ledger;
-use super::voice::{Scope, Voice};
+use super::others::{Own, Presence};
+use super::progress::{Ledger, Mark};
+use super::voice::{Resume, Scope, Voice};
 use super::{Pusher, Refusal, codes, encode};
 use crate::auth::Identity;
 use crate::realtime::channels::{Out, Pipe};
@@ -78,6 +78,8 @@ struct Entered {
     place: Place,
     /// What others are shown of them, on a presence channel.
     info: Value,
+    /// By what their client is known if it comes back.
+    resume_id: Option<String>,
 }
 
 impl Shared {
@@ -130,7 +132,7 @@ impl Shared {
             let who = self.pusher.verify(pass.token).await?;
             let place = self.place(&who, &asked.name.topic).await?;
             let data: Value = pass.data.and_then(|data| serde_json::from_str(&data).ok()).unwrap_or_default();
-            return Ok(Entered { who, place, info: data["user_info"].clone() });
+            return Ok(Entered { who, place, info: data["user_info"].clone(), resume_id: pass.resume_id });
         }
         let mut signed_in = self.who.subscribe();
         let until = Instant::now() + SIGNIN_WAIT;
@@ -148,7 +150,7 @@ impl Shared {
                 continue;
             }
             return match found {
-                Ok(place) => Ok(Entered { who, place, info: Value::Null }),
+                Ok(place) => Ok(Entered { who, place, info: Value::Null, resume_id: None }),
                 Err(refusal) if is_nobody && refusal.status < 500 => {
                     Err(Refusal::new(401, "nobody has signed in who may hear this channel"))
                 }
@@ -159,13 +161,22 @@ impl Shared {
 
     async fn listen(
         &self,
-        Entered { who: Who { identity, token }, place, info }: Entered,
+        Entered { who, place, info, resume_id }: Entered,
         asked: &Asked,
         pipe: &Pipe,
         mut commands: mpsc::Receiver<Command>,
     ) -> Result<Refusal, Ended> {
         let pusher = &self.pusher;
-        let mut session = Session::new(&pusher.hub, pusher.api.clone(), &identity, token);
+        let mut session = Session::new(&pusher.hub, pusher.api.clone(), &who.identity, who.token.clone());
+        let me = who.identity.subject.filter(|_| asked.name.guard == Guard::Presence);
+        let resume = match resume_id {
+            Some(id) => {
+                let found = pusher.marks.find(who.identity.subject, &id, &asked.channel).await.map_err(|_| Ended::Hangup)?;
+                Some(Resume { id, found: found.as_deref().and_then(Mark::read) })
+            }
+            None => None,
+        };
+        let since = resume.as_ref().and_then(|resume| resume.found.as_ref()).and_then(Mark::since);
         let scope = match place {
             Place::Room(chat) => Scope::Room(chat),
             Place::Mine => Scope::Mine,
@@ -178,25 +189,30 @@ impl Shared {
             progress: None,
             ledger: Arc::clone(&self.ledger),
             pipe: pipe.clone(),
-            presence: identity.subject.filter(|_| asked.name.guard == Guard::Presence).map(|me| Presence::new(me, info)),
+            pusher: pusher.clone(),
+            who,
+            has_pass: asked.name.needs_pass(),
+            presence: me.map(|me| Presence::new(me, info)),
+            own: Own::default(),
+            resume,
             over: None,
         };
         match place {
             Place::Room(chat) => {
-                session.subscribe(chat, None, None);
+                session.subscribe(chat, since, None);
             }
             Place::Mine => {
                 session.subscribe_all(None, &mut voice).await?;
-                voice.begin(None).await?;
+                voice.begin(Mark::there()).await?;
             }
             Place::Directory { .. } => {
                 // before they are listed: what changes in between is looked at again
                 session.list_rooms();
                 voice.list(&session).await?;
-                voice.begin(None).await?;
+                voice.begin(Mark::there()).await?;
             }
             Place::User => {
-                voice.begin(None).await?;
+                voice.begin(Mark::there()).await?;
             }
         }
         loop {

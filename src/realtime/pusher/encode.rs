@@ -1,5 +1,7 @@
 //! What a client is told. `data` is a JSON text within the JSON frame, as Pusher's own server writes it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::members::Members;
@@ -62,6 +64,11 @@ pub fn from_client(channel: &str, user: Option<&str>, event: &str, data: &Value)
     framed(channel, user, &tail(&event, data))
 }
 
+/// The same, of what is no JSON: in base64.
+pub fn bytes_from_client(channel: &str, user: Option<&str>, event: &str, bytes: &[u8]) -> String {
+    from_client(channel, user, event, &json!({ "base64": STANDARD.encode(bytes) }))
+}
+
 /// What of a frame is the same for every channel that tells it: what follows the channel's name.
 pub fn tail(event: &str, data: &Value) -> String {
     format!(r#""event":{},"data":{}}}"#, quoted(event), quoted(&data.to_string()))
@@ -108,6 +115,7 @@ mod tests {
         assert_eq!((&frame["event"], &frame["user_id"], data), (&json!("client-typing"), &json!("u1"), json!("é\n")));
         let (frame, _) = read(&from_client("private-room-x", None, "client-typing", &Value::Null));
         assert_eq!(frame["event"], "client-typing");
+        assert_eq!(read(&bytes_from_client("private-room-x", None, "draw", &[0, 255])).1, json!({ "base64": "AP8=" }));
         assert!(frame.get("user_id").is_none());
     }
 

@@ -5,31 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// What one who listens knows of who is in a presence channel.
-#[derive(Debug)]
-pub struct Presence {
-    pub me: Uuid,
-    /// What is shown of them.
-    pub info: Value,
-    pub members: Members,
-}
-
-impl Presence {
-    /// One who is alone, until others are known.
-    pub fn new(me: Uuid, info: Value) -> Self {
-        let mut presence = Self { me, info, members: Members::default() };
-        presence.members = presence.alone();
-        presence
-    }
-
-    /// They themselves, who are there for as long as they listen, whatever is known of them elsewhere.
-    pub fn alone(&self) -> Members {
-        let mut members = Members::default();
-        members.join(self.me, "", self.info.clone());
-        members
-    }
-}
-
 /// People in a channel.
 #[derive(Debug, Default)]
 pub struct Members(BTreeMap<Uuid, Member>);

@@ -3,21 +3,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use poem::http::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::channel::Command;
+use super::channel::Who;
 use super::looks::{Look, Looks};
-use super::members::Presence;
+use super::others::{Own, Presence};
 use super::progress::{Ledger, Mark, Progress};
 use super::shapes::{self, Room};
-use super::{Refusal, codes, encode};
+use super::{Pusher, Refusal, encode};
 use crate::api::shapes::change::{Change, ChangeKind};
 use crate::realtime::batch::{Encoding, Form, Seen};
 use crate::realtime::channels::{Out, Pipe};
-use crate::realtime::loopback::Unanswered;
 use crate::realtime::session::{Ended, Session, Sink, Told};
 
 /// Rooms that `rooms-updated` lists.
@@ -38,6 +36,12 @@ pub enum Scope {
     Directory(HashSet<Uuid>),
 }
 
+/// A client that may come back.
+pub struct Resume {
+    pub id: String,
+    pub found: Option<Mark>,
+}
+
 /// What puts a channel's frames into the pipe.
 pub struct Voice {
     pub channel: Arc<str>,
@@ -46,7 +50,14 @@ pub struct Voice {
     pub progress: Option<Arc<Progress>>,
     pub ledger: Arc<Ledger>,
     pub pipe: Pipe,
+    pub pusher: Pusher,
+    pub who: Who,
+    /// It was subscribed with a pass: such channels hear what clients say to each other.
+    pub has_pass: bool,
     pub presence: Option<Presence>,
+    pub own: Own,
+    /// By what the client is known if it comes back, and from where on it goes on if it has.
+    pub resume: Option<Resume>,
     /// Nothing more is to be told, for this reason.
     pub over: Option<Refusal>,
 }
@@ -62,20 +73,30 @@ impl Voice {
         self.pipe.put(Out::Text(frame)).await
     }
 
-    /// Says that it is heard from here on.
-    pub async fn begin(&mut self, mark: Option<Mark>) -> Result<(), Ended> {
-        let _ = mark;
-        self.put(encode::subscribed(&self.channel, self.presence.as_ref().map(|presence| &presence.members))).await
-    }
-
-    /// Does what a client asks for.
-    pub async fn heed(&mut self, command: Command, session: &Session) -> Result<(), Ended> {
-        let Command::Say { event, data } = command;
-        let Scope::Room(chat) = self.scope else { return Ok(()) };
-        match broadcast(session, chat, &event, &data).await {
-            Ok(_) => Ok(()),
-            Err(refused) => self.put(encode::error(codes::NOT_AUTHORISED, &Refusal::from(refused).error)).await,
+    /// Says that it is heard from here on: from this mark on, if the client comes back.
+    pub async fn begin(&mut self, mark: Mark) -> Result<(), Ended> {
+        self.meet().await?;
+        if self.over.is_some() {
+            return Ok(());
         }
+        if let Some(Resume { id, found }) = self.resume.take() {
+            let (user, marks) = (self.who.identity.subject, &self.pusher.marks);
+            let is_back = found.is_some();
+            let mark = found.unwrap_or(mark);
+            if !is_back {
+                marks.begin(user, &id, &self.channel, mark.text()).await.map_err(|_| Ended::Hangup)?;
+            }
+            let progress = Arc::new(Progress::new(user, id, self.channel.to_string(), mark));
+            self.ledger.enter(&progress);
+            self.progress = Some(progress);
+            // of the rooms themselves it is not known what was missed
+            match self.scope {
+                _ if !is_back => {}
+                Scope::Room(chat) => self.looks.note(chat, Instant::now()),
+                Scope::Mine | Scope::Directory(_) => self.looks.note_all(Instant::now()),
+            }
+        }
+        self.put(encode::subscribed(&self.channel, self.presence.as_ref().map(|presence| &presence.members))).await
     }
 
     /// Everything up to this rev was said.
@@ -191,8 +212,12 @@ fn rooms(page: &Value) -> Vec<Room> {
 
 impl Sink for Voice {
     async fn tell(&mut self, told: Told<'_>) -> Result<(), Ended> {
+        // who was refused is told nothing more
+        if self.over.is_some() {
+            return Ok(());
+        }
         match told {
-            Told::Subscribed { head, epoch, .. } => self.begin(Some(Mark::at(head, epoch))).await,
+            Told::Subscribed { head, epoch, .. } => self.begin(Mark::at(head, epoch)).await,
             Told::Refused { problem, .. } => {
                 self.over = Some(Refusal::of(problem));
                 Ok(())
@@ -227,17 +252,8 @@ impl Sink for Voice {
                 Some(room) => self.say(&shapes::room("room-created", &room)).await,
                 None => Ok(()),
             },
-            Told::Aside(_) | Told::Flush => Ok(()),
+            Told::Aside(aside) => self.tell_aside(aside).await,
+            Told::Flush => Ok(()),
         }
     }
-}
-
-/// Sends something to the others in a chat.
-///
-/// # Errors
-/// With what the API answered, if it did not take it.
-pub async fn broadcast(session: &Session, chat: Uuid, event: &str, data: &Value) -> Result<i64, Unanswered> {
-    let body = serde_json::json!({ "event": event, "payload": data });
-    let answer = session.ask(Method::POST, &format!("/chats/{chat}/broadcasts"), Some(&body)).await?;
-    Ok(answer["id"].as_i64().unwrap_or_default())
 }

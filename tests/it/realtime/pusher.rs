@@ -2,6 +2,8 @@
 
 mod access;
 mod doors;
+mod others;
+mod resume;
 mod rooms;
 
 use std::fmt::Display;

@@ -1,0 +1,123 @@
+//! What clients tell each other, and who is in a presence channel.
+
+use serde_json::{Value, json};
+
+use super::{connected, events, is_refused, subscribes};
+use crate::realtime::{listening, public_room};
+use crate::support::TestServer;
+use crate::support::npm::Node;
+
+#[tokio::test]
+async fn what_a_client_says_the_others_hear_and_it_does_not() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let room = alice.group_with(&[&bob]).await;
+    let (private, presence) = (format!("private-room-{room}"), format!("presence-room-{room}"));
+    let (mut hers, mut his) = (connected(&node, &alice).await, connected(&node, &bob).await);
+    for channel in [&private, &presence] {
+        subscribes(&mut hers, channel).await;
+        subscribes(&mut his, channel).await;
+    }
+    for (n, data) in [json!({ "x": "é" }), json!("text"), json!([1, null])].into_iter().enumerate() {
+        his.does("trigger", json!({ "channel": private, "event": format!("client-{n}"), "data": data })).await;
+        let event = format!("client-{n}");
+        assert_eq!(hers.event(&private, &event).await["data"], data);
+        let of = |channel: &str| {
+            let (channel, event) = (json!(channel), json!(event));
+            move |said: &Value| said["frame"]["event"] == event && said["frame"]["channel"] == channel
+        };
+        assert_eq!(hers.hears("its frame", of(&private)).await["frame"].get("user_id"), None);
+        his.does("trigger", json!({ "channel": presence, "event": event, "data": data })).await;
+        assert_eq!(hers.hears("who said it", of(&presence)).await["frame"]["user_id"], json!(bob.id));
+    }
+    // what came by another protocol
+    let told = json!({ "event": "drawn", "payload": { "by": "hand" } });
+    alice.post(&format!("/chats/{room}/broadcasts"), told).await.expect_status(202);
+    assert_eq!(his.event(&private, "client-drawn").await["data"], json!({ "by": "hand" }));
+    let told = json!({ "event": "client-drawn", "bytes": "AP8=" });
+    alice.post(&format!("/chats/{room}/broadcasts"), told).await.expect_status(202);
+    assert_eq!(his.event(&private, "client-drawn").await["data"], json!({ "base64": "AP8=" }));
+    assert_eq!(events(&mut his, &private), [] as [&str; 0], "it heard nothing of what it said itself");
+}
+
+#[tokio::test]
+async fn who_says_too_much_or_may_not_is_told_so() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let square = public_room(&server, &alice).await;
+    let channel = format!("private-room-{square}");
+    let mut his = connected(&node, &bob).await;
+    subscribes(&mut his, &channel).await;
+    let is_error = |code: u64| move |said: &Value| said["heard"] == "error" && said["error"]["data"]["code"] == code;
+    his.does("trigger", json!({ "channel": channel, "event": "client-x", "data": {} })).await;
+    his.hears("that he is not in it", is_error(4009)).await;
+    bob.joins(square).await.expect_status(200);
+    for _ in 0..25 {
+        his.does("trigger", json!({ "channel": channel, "event": "client-x", "data": {} })).await;
+    }
+    his.hears("that it is too much", is_error(4301)).await;
+    alice.says(square, "hello").await;
+    his.event(&channel, "room-message").await;
+}
+
+#[tokio::test]
+async fn people_are_in_a_presence_channel_from_their_first_connection_to_their_last() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob, mallory) = (server.person("alice").await, server.person("bob").await, server.person("mallory").await);
+    bob.patch("/users/me", json!({ "username": "bob" })).await.expect_status(200);
+    let room = alice.group_with(&[&bob]).await;
+    let channel = format!("presence-room-{room}");
+    let mut hers = connected(&node, &alice).await;
+    let alone = subscribes(&mut hers, &channel).await;
+    let (her_info, his_info) = (json!({ "name": "alice" }), json!({ "name": "bob", "username": "bob" }));
+    let me = json!({ "id": alice.id, "info": her_info });
+    assert_eq!(alone["members"], json!({ "count": 1, "me": me, "members": { alice.id.to_string(): her_info } }));
+
+    let (mut his, mut elsewhere) = (connected(&node, &bob).await, connected(&node, &bob).await);
+    subscribes(&mut his, &channel).await;
+    let added = hers.event(&channel, "pusher:member_added").await;
+    assert_eq!(added["data"], json!({ "id": bob.id, "info": his_info }));
+    let both = subscribes(&mut elsewhere, &channel).await;
+    assert_eq!(both["members"]["count"], 2, "{both}");
+    assert_eq!(both["members"]["members"], json!({ alice.id.to_string(): her_info, bob.id.to_string(): his_info }));
+    his.does("disconnect", json!({})).await;
+    // a word that is said after it has come through
+    elsewhere.does("trigger", json!({ "channel": channel, "event": "client-still-here", "data": {} })).await;
+    hers.event(&channel, "client-still-here").await;
+    assert_eq!(events(&mut hers, &channel), [] as [&str; 0], "he is there by another connection");
+    elsewhere.does("unsubscribe", json!({ "channel": channel })).await;
+    let removed = hers.event(&channel, "pusher:member_removed").await;
+    assert_eq!((&removed["data"]["id"], &removed["members"]["count"]), (&json!(bob.id), &json!(1)));
+
+    let mut theirs = connected(&node, &mallory).await;
+    is_refused(&mut theirs, &channel, 403).await;
+    // who reads a room and is not in it is not told who is
+    let square = public_room(&server, &alice).await;
+    is_refused(&mut theirs, format!("presence-room-{square}"), 403).await;
+    subscribes(&mut theirs, format!("private-room-{square}")).await;
+}
+
+#[tokio::test]
+async fn who_listens_by_another_protocol_hears_no_client_events_and_is_no_member() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let room = alice.group_with(&[&bob]).await;
+    let mut native = listening(&bob, room).await;
+    let channel = format!("presence-room-{room}");
+    let mut hers = connected(&node, &alice).await;
+    assert_eq!(subscribes(&mut hers, &channel).await["members"]["count"], 1);
+    hers.does("trigger", json!({ "channel": channel, "event": "client-x", "data": {} })).await;
+    alice.says(room, "hello").await;
+    assert_eq!(native.next_is("message.created").await["payload"]["text"], "hello");
+    // a channel named as anybody's hears what is said in the room, and not what clients say to each other
+    let mut his = super::signed_in(&node, &bob).await;
+    subscribes(&mut his, format!("room-{room}")).await;
+    hers.does("trigger", json!({ "channel": channel, "event": "client-y", "data": {} })).await;
+    alice.says(room, "hello again").await;
+    his.event(&format!("room-{room}"), "room-message").await;
+    assert_eq!(events(&mut his, &format!("room-{room}")), [] as [&str; 0]);
+}
