@@ -110,6 +110,12 @@ impl App {
         &self.serving.db
     }
 
+    /// Its live part, for tests of what no client reaches.
+    #[cfg(debug_assertions)]
+    pub fn live(&self) -> &Live {
+        &self.serving.live
+    }
+
     /// Has its relay run under the conditions of a test.
     #[cfg(debug_assertions)]
     pub fn try_under(&self, trial: crate::realtime::trial::Trial) {

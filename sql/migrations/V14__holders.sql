@@ -21,6 +21,7 @@ from (values
   ('search', 'search.1'),
   ('upkeep', 'retention.4'),
   ('set_typing', 'messages.2'),
+  ('broadcast', 'broadcasts.1'),
   ('expect_edits', 'edits.1'),
   ('expect_free_id', 'messages.13')
 ) d (door, rule);

@@ -167,7 +167,7 @@ begin
     when _rule in ('service_writes', 'staff_reads', 'rules_are_read_by_everyone', 'settings_are_read_by_everyone',
                    'chats_event_ones_are_made_by_the_host', 'messages_are_imported_by_the_host', 'users_are_erased_by_themselves',
                    'chats_are_founded_as_oneself', 'changes_are_told_to_readers',
-                   'live_is_told_by_the_relay', 'presence_is_kept_by_the_relay')
+                   'live_is_told_by_the_relay', 'presence_is_kept_by_the_relay', 'broadcasts_are_told_by_the_relay', 'resumes_are_kept_by_the_relay')
       then format('%s asks as %s', i, chat.claims() ->> 'role')
 
     -- chats, and who is in them
@@ -176,7 +176,7 @@ begin
                    'reactions_are_seen_by_readers', 'reactions_are_made_by_participants', 'reads_are_seen_by_participants',
                    'participants_are_seen_by_readers', 'presence_is_seen_by_participants', 'participants_join_public_rooms', 'tombstones_are_seen_by_readers',
                    'chats_are_changed_by_moderators', 'chats_are_deleted_by_owners', 'participants_are_added_by_moderators',
-                   'messages_are_pinned_by_moderators')
+                   'messages_are_pinned_by_moderators', 'broadcasts_are_sent_by_writers')
       then my_part || ', and ' || the_chat
     when _rule in ('participants_get_roles_from_owners', 'participants_are_removed_by_moderators')
       then concat_ws(', and ', my_part, case when other is distinct from me then chat_private.part_of(other, _chat) end)

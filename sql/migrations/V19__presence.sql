@@ -6,9 +6,9 @@
 -- they are empty, and each process, which finds its lease gone, writes everybody down anew.
 
 insert into chat.rules (number, name, status, sentence) values
-  ('presence.1', 'presence_is_seen_by_participants', 403, 'who is in a chat sees who of the others in it is online, away or offline; a block between two hides it from both'),
+  ('presence.1', 'presence_is_seen_by_participants', 403, 'who is in a chat sees who of the others in it is online, away or offline, and what they say of themselves; a block between two hides it from both'),
   ('presence.2', 'presence_state_is_known', 422, 'who is here is online or away'),
-  ('presence.3', 'presence_is_kept_by_the_relay', 403, 'the server''s relay writes down who is here, and nobody else does');
+  ('presence.3', 'presence_is_kept_by_the_relay', 403, 'the server''s relay writes down who is here, and what they say of themselves in the chats that they are in, and nobody else does');
 
 -- tables -----------------------------------------------------------------------------------------------------
 

@@ -84,7 +84,7 @@ as $$
 -- it is told must be known up to there.
 #variable_conflict use_column
 declare
-  bytes_at_most constant bigint := 4194304;
+  bytes_at_most constant bigint := 1048576;
 begin
   return query
   select

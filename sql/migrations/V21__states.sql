@@ -5,10 +5,8 @@
 -- listed the states in between may have seen one that came and ended meanwhile; by its row they are told that it ended.
 
 insert into chat.rules (number, name, status, sentence) values
-  ('states.1', 'states_are_seen_by_participants', 403, 'who is in a chat sees what those who are here say of themselves in it; a block between two hides it from both'),
-  ('states.2', 'states_are_kept_by_the_relay', 403, 'the server''s relay writes down what people who are in a chat say of themselves, while they are connected and in it, and nobody else does'),
-  ('states.3', 'state_is_short', 422, 'a state has at most 8,192 bytes, and its key 1 to 255 characters'),
-  ('states.4', 'states_are_few', 403, 'a person has at most 20 states in a chat, and a chat at most 1,000');
+  ('presence.4', 'state_is_short', 422, 'what somebody says of themselves has at most 8,192 bytes, and its key 1 to 255 characters'),
+  ('presence.5', 'states_are_few', 403, 'a person says at most 20 things of themselves in a chat, and all in it together 1,000');
 
 -- tables -----------------------------------------------------------------------------------------------------
 
@@ -41,12 +39,12 @@ using (ended_at is null
 
 create policy select_staff on chat.presence_states for select to service_role, chat_auditor using (true);  -- staff.2
 
-call chat_private.cite('policy select_companion on chat.presence_states', 'states.1');
+call chat_private.cite('policy select_companion on chat.presence_states', 'presence.1');
 call chat_private.cite('policy select_staff on chat.presence_states', 'staff.2');
 
 -- what: nobody writes; through which process somebody is here is the staff's to know
 
-grant select (id, chat_id, user_id, key, state, since, ended_at) on chat.presence_states to authenticated;
+grant select (id, chat_id, user_id, key, state, since, ended_at) on chat.presence_states to anon, authenticated;  -- anon sees none: no policy is for it
 grant select on chat.presence_states to service_role, chat_auditor;
 
 -- kept -------------------------------------------------------------------------------------------------------
@@ -58,7 +56,7 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- Ends some states of a process and adds others, at once, so that one in another's place is told as such. What states.2 to states.4 do not
+-- Ends some states of a process and adds others, at once, so that one in another's place is told as such. What presence.3 to presence.5 do not
 -- allow is passed over: somebody may have left the chat in this moment. False: the process has no lease, and nothing is written.
 declare
   states_of_one constant integer := 20;
@@ -255,7 +253,7 @@ rows 10
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- Of each chat a row without an id; then its states, and from whom each is hidden (states.1). Those that are _known come without what they
+-- Of each chat a row without an id; then its states, and from whom each is hidden (presence.1). Those that are _known come without what they
 -- say, those that are known to be _over not at all. age_ms: since it began, or ended. Who is in the chat changed last at its standing_rev:
 -- to whom it is told must be known up to there.
 #variable_conflict use_column
@@ -321,16 +319,16 @@ comment on column chat.presence_states.ended_at is 'Until when; such a one is ke
 comment on index chat.presence_states_by_chat is 'What do people say of themselves in this chat?';
 comment on index chat.presence_states_ended is 'Which ended long ago?';
 comment on view chat_private.living_states is 'States, and whether each holds: it has not ended, and its process lives.';
-comment on function chat_private.keep_states(uuid, uuid[], uuid[], uuid[], uuid[], text[], json[]) is 'states.2, states.3, states.4.';
+comment on function chat_private.keep_states(uuid, uuid[], uuid[], uuid[], uuid[], text[], json[]) is 'presence.3, presence.4, presence.5.';
 comment on function chat.keep_states(uuid, uuid[], uuid[], uuid[], uuid[], text[], json[]) is 'Writes down which states of a process ended and which began. False: it has no lease.';
-comment on function chat_private.end_states() is 'states.2: who is not in the chat says nothing there.';
-comment on function chat_private.hide_states() is 'states.1, when a block comes or goes.';
-comment on function chat_private.forget_states() is 'states.2: what ended is not kept.';
+comment on function chat_private.end_states() is 'presence.3: who is not in the chat says nothing there.';
+comment on function chat_private.hide_states() is 'presence.1, when a block comes or goes.';
+comment on function chat_private.forget_states() is 'presence.3: what ended is not kept.';
 comment on function chat.forget_states() is 'Deletes a slice of the states that ended more than 30 seconds ago. True: there may be more.';
 comment on function chat_private.states_marks(uuid[]) is 'By which to see that the states of a chat changed.';
 comment on function chat.states_marks(uuid[]) is 'For each chat with states a mark that changes with them; of these chats, or of all.';
-comment on function chat_private.states_told(uuid[], uuid[], uuid[]) is 'states.1, of chats in which something changed.';
+comment on function chat_private.states_told(uuid[], uuid[], uuid[]) is 'presence.1, of chats in which something changed.';
 comment on function chat.states_told(uuid[], uuid[], uuid[]) is 'What the relay tells of the states in chats, and from whom it is hidden.';
-comment on trigger _900_end_states on chat.participants is 'states.2. Binds everyone.';
-comment on trigger _900_hide_states on chat.blocks is 'states.1. Binds everyone.';
-call chat_private.cite('constraint state_is_short on chat.presence_states', 'states.3');
+comment on trigger _900_end_states on chat.participants is 'presence.3. Binds everyone.';
+comment on trigger _900_hide_states on chat.blocks is 'presence.1. Binds everyone.';
+call chat_private.cite('constraint state_is_short on chat.presence_states', 'presence.4');

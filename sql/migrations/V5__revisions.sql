@@ -46,7 +46,7 @@ begin
   case current_setting('chat.hints_to', true)
     when 'server' then
       hints := current_setting('chat.hints', true);
-      if hints is null or strpos(hints, _chat::text) = 0 then
+      if hints is null or strpos(',' || hints || ',', ',' || _chat || ',') = 0 then
         perform set_config(
           'chat.hints',
           case when length(hints) > 7000 then hints

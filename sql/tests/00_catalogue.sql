@@ -1,7 +1,7 @@
 -- The catalogue: laws that hold for every object, and the exact sets of policies, grants and functions.
 -- What is new breaks an exact set until it is listed here: that is what these lists are for.
 begin isolation level read committed;
-select plan(75);
+select plan(76);
 set local client_min_messages = warning;
 
 create view pg_temp.relations as
@@ -120,7 +120,7 @@ $$,
     'users insert update delete', 'users truncate', 'friendships insert update delete', 'friendships truncate',
     'blocks insert update delete', 'blocks truncate', 'settings insert update delete', 'settings truncate',
     'chats insert update delete', 'participants insert update delete', 'messages update delete', 'reactions insert update delete',
-    'audit_log has none', 'message_edits has none', 'presence has none', 'read_markers has none', 'rules has none', 'tombstones has none'],
+    'audit_log has none', 'message_edits has none', 'presence has none', 'presence_states has none', 'read_markers has none', 'rules has none', 'tombstones has none'],
   'audit.2: what is written leaves a line; a new table says whether it does');
 
 select is_empty($$
@@ -281,6 +281,14 @@ $$,
     'stable chat_private.presence_of(uuid,uuid[])',
     'stable chat.presence_told(uuid[])',
     'stable chat_private.presence_told(uuid[])',
+    'stable chat.broadcasts_told(bigint[])',
+    'stable chat_private.broadcasts_told(bigint[])',
+    'stable chat.states_marks(uuid[])',
+    'stable chat_private.states_marks(uuid[])',
+    'stable chat.states_told(uuid[],uuid[],uuid[])',
+    'stable chat_private.states_told(uuid[],uuid[],uuid[])',
+    'stable chat.find_resume(uuid,text,text)',
+    'stable chat_private.find_resume(uuid,text,text)',
     'stable chat.present()',
     'stable chat_private.present()',
     'stable chat.sealing_key()',
@@ -438,6 +446,11 @@ $$,
     'blocks.2 blocks_are_made_by_the_blocker 403',
     'blocks.3 blocks_are_between_two 422',
     'blocks.4 blocks_end_friendships 403',
+    'broadcasts.1 broadcasts_are_sent_by_writers 403',
+    'broadcasts.2 broadcast_event_is_a_name 422',
+    'broadcasts.3 broadcast_is_short 422',
+    'broadcasts.4 broadcast_has_one_content 422',
+    'broadcasts.5 broadcasts_are_told_by_the_relay 403',
     'changes.1 changes_are_told_to_readers 403',
     'live.1 live_is_told_by_the_relay 403',
     'chats.1 chats_are_read_by_participants 403',
@@ -506,6 +519,8 @@ $$,
     'presence.1 presence_is_seen_by_participants 403',
     'presence.2 presence_state_is_known 422',
     'presence.3 presence_is_kept_by_the_relay 403',
+    'presence.4 state_is_short 422',
+    'presence.5 states_are_few 403',
     'reads.1 reads_are_seen_by_participants 403',
     'reads.2 reads_are_marked_for_oneself 403',
     'reads.3 reads_never_go_back 422',
@@ -515,6 +530,8 @@ $$,
     'reactions.3 reactions_are_taken_back_by_who_made_them 403',
     'reactions.4 reactions_are_an_emoji 422',
     'reactions.5 reactions_are_few 422',
+    'resumes.1 resumes_are_kept_by_the_relay 403',
+    'resumes.2 resume_is_short 422',
     'retention.1 rooms_keep_their_last_messages 403',
     'retention.2 deleted_messages_are_kept_for_a_while 403',
     'retention.3 removed_messages_leave_their_ids 403',
@@ -650,6 +667,16 @@ $$,
 select set_eq($$
   select p.policyname || ' for ' || lower(p.cmd) || ' to ' || array_to_string(array(select r from unnest(p.roles) r order by r), ', ')
   from pg_catalog.pg_policies p
+  where p.schemaname = 'chat' and p.tablename = 'presence_states'
+$$,
+  array[
+    'select_companion for select to authenticated',
+    'select_staff for select to chat_auditor, service_role'],
+  'the policies of presence_states');
+
+select set_eq($$
+  select p.policyname || ' for ' || lower(p.cmd) || ' to ' || array_to_string(array(select r from unnest(p.roles) r order by r), ', ')
+  from pg_catalog.pg_policies p
   where p.schemaname = 'chat' and p.tablename = 'reactions'
 $$,
   array[
@@ -715,7 +742,7 @@ $$,
   'the policies of users');
 
 select is_empty($$
-  select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat' and p.tablename <> all (array['audit_log', 'blocks', 'chats', 'friendships', 'message_edits', 'messages', 'participants', 'presence', 'reactions', 'read_markers', 'rules', 'settings', 'tombstones', 'users'])
+  select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat' and p.tablename <> all (array['audit_log', 'blocks', 'chats', 'friendships', 'message_edits', 'messages', 'participants', 'presence', 'presence_states', 'reactions', 'read_markers', 'rules', 'settings', 'tombstones', 'users'])
   union all
   select p.tablename from pg_catalog.pg_policies p where p.schemaname = 'chat_private'
 $$, 'and no other table has any');
@@ -747,7 +774,8 @@ select set_eq($$
   group by t.relname, a.privilege_type
 $$,
   array[
-    'messages select (chat_id, id, seq, rev, xid, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at, pinned_at, deleted_at, erased_at, reactions)'],
+    'messages select (chat_id, id, seq, rev, xid, sender_id, kind, text, mentions, reply_to_id, attachment_url, created_at, imported_at, edited_at, pinned_at, deleted_at, erased_at, reactions)',
+    'presence_states select (id, chat_id, user_id, key, state, since, ended_at)'],
   'anon may write no column, and of messages not read where they came from');
 
 select set_eq($$
@@ -828,6 +856,7 @@ $$,
     'participants insert (chat_id, user_id, role)',
     'participants update (role, left_at)',
     'presence select (user_id, state, since)',
+    'presence_states select (id, chat_id, user_id, key, state, since, ended_at)',
     'reactions insert (chat_id, message_id, emoji)',
     'read_markers insert (chat_id, seq)',
     'read_markers update (seq)',
@@ -844,6 +873,8 @@ $$,
     'chat_private.presence_of(uuid,uuid[])',
     'chat.set_typing(uuid,boolean)',
     'chat_private.set_typing(uuid,boolean)',
+    'chat.broadcast(uuid,text,json,bytea)',
+    'chat_private.broadcast(uuid,text,json,bytea)',
     'chat.search(text,uuid,uuid,timestampwithtimezone,timestampwithtimezone,timestampwithtimezone,uuid,boolean,integer)',
     'chat_private.highlights(text,text)',
     'chat_private.search(text,uuid,uuid,timestampwithtimezone,timestampwithtimezone,timestampwithtimezone,uuid,boolean,integer)',
@@ -906,6 +937,7 @@ $$,
     'chat.messages delete, select',
     'chat.participants select',
     'chat.presence select',
+    'chat.presence_states select',
     'chat.reactions delete, select',
     'chat.read_markers select',
     'chat.rules select',
@@ -939,6 +971,8 @@ $$,
   array[
     'chat.expect_companion(uuid)',
     'chat_private.expect_companion(uuid)',
+    'chat.broadcast(uuid,text,json,bytea)',
+    'chat_private.broadcast(uuid,text,json,bytea)',
     'chat.presence_of(uuid,uuid[])',
     'chat_private.presence_of(uuid,uuid[])',
     'chat.search(text,uuid,uuid,timestampwithtimezone,timestampwithtimezone,timestampwithtimezone,uuid,boolean,integer)',
@@ -1004,6 +1038,7 @@ $$,
     'chat.messages select',
     'chat.participants select',
     'chat.presence select',
+    'chat.presence_states select',
     'chat.reactions select',
     'chat.read_markers select',
     'chat.rules select',
@@ -1058,6 +1093,24 @@ select set_eq($$
   select f.signature from pg_temp.functions f, pg_catalog.aclexplode(f.proacl) a where a.grantee = 'chat_relay'::pg_catalog.regrole
 $$,
   array[
+    'chat.broadcasts_told(bigint[])',
+    'chat_private.broadcasts_told(bigint[])',
+    'chat.forget_broadcasts()',
+    'chat_private.forget_broadcasts()',
+    'chat.keep_states(uuid,uuid[],uuid[],uuid[],uuid[],text[],json[])',
+    'chat_private.keep_states(uuid,uuid[],uuid[],uuid[],uuid[],text[],json[])',
+    'chat.forget_states()',
+    'chat_private.forget_states()',
+    'chat.states_marks(uuid[])',
+    'chat_private.states_marks(uuid[])',
+    'chat.states_told(uuid[],uuid[],uuid[])',
+    'chat_private.states_told(uuid[],uuid[],uuid[])',
+    'chat.find_resume(uuid,text,text)',
+    'chat_private.find_resume(uuid,text,text)',
+    'chat.keep_resumes(uuid[],text[],text[],text[])',
+    'chat_private.keep_resumes(uuid[],text[],text[],text[])',
+    'chat.forget_resumes()',
+    'chat_private.forget_resumes()',
     'chat.keep_presence(uuid,uuid[],text[],boolean)',
     'chat_private.keep_presence(uuid,uuid[],text[],boolean)',
     'chat.presence_told(uuid[])',

@@ -209,6 +209,8 @@ $$,
     -- bind those about whom nobody asks: grants keep everybody else from it
     'chats_keep_their_identity', 'chats_one_per_event', 'chats_one_per_pair', 'chats_uids_are_unique', 'messages_keep_their_identity',
     'participants_keep_their_identity', 'revs_are_given_by_the_database', 'revs_are_never_used_twice', 'revs_need_read_committed',
+    -- bind what is in no table of the chats: nobody asks about it
+    'broadcast_event_is_a_name', 'broadcast_has_one_content', 'broadcast_is_short', 'resume_is_short', 'states_are_few',
     -- searches are no question about a row
     'searches_are_for_a_few_words', 'searches_are_short', 'searches_find_what_one_reads', 'searches_have_a_word', 'searches_of_the_host_are_of_one_chat'],
   'every rule that refuses somebody tells the fact by which it does; a constraint tells the values');

@@ -1,6 +1,6 @@
 //! States: what those who are here say of themselves in a chat.
 //!
-//! Table: `chat.presence_states`. Rule: states.1. Statuses: 403 for who is not in the chat, 404 for no such chat.
+//! Table: `chat.presence_states`. Rule: presence.1. Statuses: 403 for who is not in the chat, 404 for no such chat.
 
 use poem_openapi::param::Path;
 use poem_openapi::{Object, OpenApi};

@@ -23,7 +23,7 @@ const LISTED_MAX: usize = 1_000;
 /// Asides that wait for one connection at most, and what they hold, in bytes, though they share it: one that reads so little is not told of
 /// the rest, and told so where it counts.
 const ASIDES_MAX: usize = 5_000;
-const ASIDES_WEIGHT_MAX: usize = 1 << 20;
+const ASIDES_WEIGHT_MAX: usize = 2 << 20;
 
 /// What a listener is told, in this order.
 #[derive(Debug)]
@@ -235,7 +235,7 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::realtime::asides::What;
+    use crate::realtime::asides::{Content, Track};
 
     fn arrived(n: u128) -> Signal {
         Signal::Arrived { chat: Uuid::from_u128(n) }
@@ -310,5 +310,61 @@ mod tests {
         line.send(heavy(WEIGHT_MAX));
         line.send(heavy(1));
         assert!(matches!(line.next().await, Signal::Behind));
+    }
+
+    fn tracked(user: u128, joins: &[&str], leaves: &[&str], weight: usize) -> Arc<Aside> {
+        let tracks = |ids: &[&str]| {
+            let track = |id: &&str| Track { id: (*id).to_owned(), key: "k".to_owned(), state: "x".repeat(weight).into() };
+            ids.iter().map(track).collect()
+        };
+        let what = What::Tracked { user: Uuid::from_u128(user), joins: tracks(joins), leaves: tracks(leaves) };
+        Aside::new(Some(Uuid::nil()), what)
+    }
+
+    fn ids(tracks: &[Track]) -> Vec<&str> {
+        tracks.iter().map(|track| track.id.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn differences_that_wait_become_one() {
+        let line = Line::new(1);
+        for (joins, leaves) in [(&["a", "b"][..], &["o"][..]), (&["c"], &["a"]), (&[], &["p"])] {
+            line.tell_aside(&tracked(1, joins, leaves, 1), Uuid::nil());
+        }
+        let Signal::Aside(aside, _) = line.next().await else { panic!("there is one") };
+        let What::Tracked { joins, leaves, .. } = &aside.what else { panic!("{aside:?}") };
+        assert_eq!((ids(joins), ids(leaves)), (vec!["b", "c"], vec!["o", "a", "p"]), "what came and ended is told to have ended");
+        assert!(line.waits().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_cannot_be_told_all_differences_is_told_to_list_anew() {
+        let line = Line::new(1);
+        for n in 0..10 {
+            line.tell_aside(&tracked(n, &["a"], &[], ASIDES_WEIGHT_MAX / 4), Uuid::nil());
+        }
+        let mut told = Vec::new();
+        while let Some(Signal::Aside(aside, _)) = line.waits() {
+            told.push(aside.key().0);
+        }
+        assert_eq!(told, ["tracked", "tracked", "tracked", "tracked anew"]);
+        assert_eq!(line.inbox().asides_weight, 0);
+        line.tell_aside(&tracked(1, &["b"], &[], 1), Uuid::nil());
+        assert!(matches!(line.next().await, Signal::Aside(aside, _) if matches!(aside.what, What::Tracked { .. })));
+    }
+
+    #[tokio::test]
+    async fn broadcasts_wait_in_their_order_and_are_bounded_in_bytes() {
+        let line = Line::new(1);
+        for id in [3, 1, 2, 400] {
+            let content = Content::Bytes(vec![0; if id < 400 { 100 } else { ASIDES_WEIGHT_MAX }]);
+            let what = What::Broadcast { id, user: None, event: String::new(), content };
+            line.tell_aside(&Aside::new(Some(Uuid::nil()), what), Uuid::nil());
+        }
+        for expected in [1, 2, 3] {
+            let Some(Signal::Aside(aside, _)) = line.waits() else { panic!("there is one more") };
+            assert!(matches!(aside.what, What::Broadcast { id, .. } if id == expected), "{aside:?}");
+        }
+        assert!(line.waits().is_none() && line.inbox().asides_weight == 0);
     }
 }

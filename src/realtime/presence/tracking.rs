@@ -17,7 +17,7 @@ use crate::auth::{Identity, Role};
 use crate::db::{Db, DbError};
 use crate::params;
 
-/// The longest state, in bytes, and the longest key, in characters; as rule states.3.
+/// The longest state, in bytes, and the longest key, in characters; as rule presence.4.
 const STATE_MAX: usize = 8_192;
 const KEY_MAX: usize = 255;
 /// States that one person may have through this process, in all chats.

@@ -47,6 +47,11 @@ impl Room {
         // hers alone: what nobody else lists or ends
         erin.put(&format!("/chats/{id}/messages/{message}/reactions/👍"), json!({})).await.expect_status(200);
         erin.put(&format!("/chats/{id}/read"), json!({ "seq": 1_000_000 })).await.expect_status(200);
+        // what she says of herself, as a connection of hers would have it written down; for as long as the server lives
+        let state = "insert into chat.presence_states (process_id, id, chat_id, user_id, key, state)
+                     select l.process_id, $1, $1, $2, 'what is ours', '1' from chat_private.leases l";
+        let rows = server.database.db_owner().await.execute(state, &[&id, &erin.id]).await.expect(state);
+        assert_eq!(rows, 1, "{state}");
         erin.befriend(&outsider).await;
         erin.put(&format!("/blocks/{}", stranger.id), json!({})).await.expect_status(201);
         let event = json!({ "name": "what is ours as well", "participantIds": [erin.id] });
@@ -128,6 +133,7 @@ impl Room {
             "putEventChat" => json!({ "name": "my event", "participantIds": [self.outsider.id] }),
             "importMessages" => json!({ "messages": [{ "text": "what was said", "createdAt": "2020-02-02T02:02:02Z" }] }),
             "setParticipant" | "setTyping" => json!({}),
+            "sendBroadcast" => json!({ "event": "what I say" }),
             other => panic!("{other} has a body and none here"),
         })
     }

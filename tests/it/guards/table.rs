@@ -162,6 +162,11 @@ pub const EXPECTED: &[Row] = &[
         ("owner", "200 [erin me member moderator]"),
         ("service", "200 [erin member moderator owner]"),
     ]),
+    ("listPresenceStates", &[
+        ("nobody expired", "401"),
+        ("anon stranger", "403"),
+        ("member moderator owner service", "200 [erin]"),
+    ]),
     ("setTyping", &[
         ("nobody expired", "401"),
         ("anon stranger service", "403"),
@@ -197,6 +202,11 @@ pub const EXPECTED: &[Row] = &[
         ("nobody expired", "401"),
         ("anon stranger", "403"),
         ("member moderator owner service", "200 [message pinned]"),
+    ]),
+    ("sendBroadcast", &[
+        ("nobody expired", "401"),
+        ("anon stranger", "403"),
+        ("member moderator owner service", "202"),
     ]),
     ("sendMessage", &[
         ("nobody expired", "401"),

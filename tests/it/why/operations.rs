@@ -8,7 +8,8 @@ use crate::guards::place::Room;
 use crate::support::Answer;
 
 /// What is no question about a row: lists that are empty for who may see nothing, what somebody takes along, and what is stored nowhere.
-const UNASKED: [&str; 6] = ["exportMe", "listChats", "listLatestMessages", "listRooms", "setTyping", "syncChats"];
+const UNASKED: [&str; 7] =
+    ["exportMe", "listChats", "listLatestMessages", "listRooms", "sendBroadcast", "setTyping", "syncChats"];
 
 /// An operation as a question; the host has no profile to ask about.
 fn question(operation: &str, caller: &str, room: &Room) -> Option<Question> {
@@ -47,7 +48,7 @@ fn question(operation: &str, caller: &str, room: &Room) -> Option<Question> {
             Some(Question { id: None, ..Question::new(&who, command, "chats", "").with(values) })
         }
         "listParticipants" => about("select", "participants", &format!("{id}/{erin}")),
-        "listPresence" => about("select", "presence", &format!("{id}/{erin}")),
+        "listPresence" | "listPresenceStates" => about("select", "presence", &format!("{id}/{erin}")),
         "setParticipant" => about("insert", "participants", &format!("{id}/{outsider}")),
         "removeParticipant" => about("delete", "participants", &format!("{id}/{erin}")),
         "markRead" => written(about("insert", "read_markers", &id), json!({ "seq": 1_000_000 })),
