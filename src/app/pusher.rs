@@ -1,6 +1,5 @@
 //! The doors of the Pusher protocol: its socket, and where the token of a header becomes a pass that the socket is shown.
 
-use poem::http::StatusCode;
 use poem::web::websocket::WebSocket;
 use poem::web::{Data, Form, Json};
 use poem::{IntoResponse as _, Request, Response, handler};
@@ -8,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::sockets::{Doors, config, token};
 use crate::api::caller::refusal;
-use crate::error::{ApiError, Problem, fault};
+use crate::error::{ApiError, fault};
 use crate::realtime::loopback::Unanswered;
 use crate::realtime::pusher::Pusher;
 use crate::realtime::pusher::pass::Pass;
 
-/// The longest id by which a client is known that comes back, in bytes.
+/// The longest id by which a client is known that comes back, in characters.
 const RESUME_ID_MAX: usize = 128;
 /// The longest id of a socket, and name of a channel, in bytes.
 const NAME_MAX: usize = 200;
@@ -61,8 +60,7 @@ pub async fn authorise(doors: Data<&Doors>, request: &Request, form: poem::Resul
         let channel = asked.channel_name.as_deref().ok_or_else(|| malformed("the form has a channel_name"))?;
         let token = believed(&doors, request).await?;
         let is_shown = channel.starts_with("presence-");
-        let channel_data =
-            if is_shown { Some(doors.pusher.profile(&token).await.map_err(refused)?.channel_data()) } else { None };
+        let channel_data = if is_shown { Some(doors.pusher.profile(&token).await?.channel_data()) } else { None };
         let auth = sealed(&doors, &asked, token, channel_data.clone())?;
         Ok(Answer { auth, channel_data, user_data: None })
     };
@@ -76,41 +74,57 @@ pub async fn authenticate(doors: Data<&Doors>, request: &Request, form: poem::Re
         let Form(asked) = form.map_err(|_| malformed("the form has a socket_id"))?;
         let asked = Asked { channel_name: None, ..asked };
         let token = believed(&doors, request).await?;
-        let user_data = doors.pusher.profile(&token).await.map_err(refused)?.user_data();
+        let user_data = doors.pusher.profile(&token).await?.user_data();
         let auth = sealed(&doors, &asked, token, Some(user_data.clone()))?;
         Ok(Answer { auth, channel_data: None, user_data: Some(user_data) })
     };
     respond(answer.await)
 }
 
-fn respond(answer: Result<Answer, Response>) -> Response {
-    answer.map_or_else(|refusal| refusal, |answer| Json(answer).into_response())
+/// Why nothing is sealed.
+enum Refused {
+    /// It is nobody's token.
+    Here(Box<ApiError>),
+    /// The API said so, or would have.
+    There(Unanswered),
+}
+
+impl From<Unanswered> for Refused {
+    fn from(unanswered: Unanswered) -> Self {
+        Self::There(unanswered)
+    }
+}
+
+fn respond(answer: Result<Answer, Refused>) -> Response {
+    match answer {
+        Ok(answer) => Json(answer).into_response(),
+        Err(Refused::Here(problem)) => (*problem).into_response(),
+        Err(Refused::There(Unanswered { status, problem })) => {
+            Response::builder().status(status).content_type("application/problem+json").body(problem.to_string())
+        }
+    }
 }
 
 /// The token, if it is somebody's.
-async fn believed(doors: &Doors, request: &Request) -> Result<String, Response> {
+async fn believed(doors: &Doors, request: &Request) -> Result<String, Refused> {
     let token = token(request.headers(), "").unwrap_or_default();
-    doors.pusher.authenticator.verify(&token).await.map_err(|error| refusal(error).into_response())?;
+    doors.pusher.authenticator.verify(&token).await.map_err(|error| Refused::Here(refusal(error).into()))?;
     Ok(token)
 }
 
-fn sealed(doors: &Doors, asked: &Asked, token: String, data: Option<String>) -> Result<String, Response> {
+fn sealed(doors: &Doors, asked: &Asked, token: String, data: Option<String>) -> Result<String, Refused> {
     let Asked { socket_id, channel_name, resume_id } = asked;
     if socket_id.len() > NAME_MAX || channel_name.as_ref().is_some_and(|name| name.len() > NAME_MAX) {
         return Err(malformed("no socket or channel is called so"));
     }
-    if resume_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > RESUME_ID_MAX) {
-        return Err(malformed("resume_id has 1 to 128 bytes"));
+    if resume_id.as_ref().is_some_and(|id| id.is_empty() || id.chars().count() > RESUME_ID_MAX) {
+        return Err(malformed("resume_id has 1 to 128 characters"));
     }
     let pass = Pass { socket_id: socket_id.clone(), channel: channel_name.clone(), token, resume_id: resume_id.clone(), data };
-    doors.pusher.passes.seal(&doors.pusher.key, &pass).ok_or_else(|| fault("a pass could not be sealed").into_response())
+    let sealed = doors.pusher.passes.seal(&doors.pusher.key, &pass);
+    sealed.ok_or_else(|| Refused::Here(fault("a pass could not be sealed").into()))
 }
 
-fn malformed(detail: &str) -> Response {
-    ApiError::from(Problem::new(StatusCode::BAD_REQUEST, "request_is_malformed", detail)).into_response()
-}
-
-/// What the API said of who asks.
-fn refused(Unanswered { status, problem }: Unanswered) -> Response {
-    Response::builder().status(status).content_type("application/problem+json").body(problem.to_string())
+fn malformed(detail: &str) -> Refused {
+    Refused::There(Unanswered::malformed(detail))
 }

@@ -98,6 +98,35 @@ mod tests {
         (frame, data)
     }
 
+    /// What a client is told, frame by frame. Where this is changed on purpose, the test says what to write here instead.
+    const TOLD: &str = include_str!("../../../tests/clients/frames/pusher-answers.jsonl");
+
+    #[test]
+    fn what_is_told_is_what_it_was() {
+        let user = uuid::Uuid::from_u128(1);
+        let mut members = Members::default();
+        members.join(user, "one", json!({ "name": "é" }));
+        let (room, me) = ("presence-room-x", user.to_string());
+        let told = [
+            established("123.456"),
+            ping(),
+            pong(),
+            error(4301, "too much"),
+            signed_in(r#"{"id":"u1"}"#),
+            subscribed("room-x", None),
+            subscribed(room, Some(&members)),
+            refused("room-x", 403, "not yours"),
+            member_added(room, &me, &json!({ "name": "é" })),
+            member_removed(room, &me),
+            from_client("private-room-x", None, "client-typing", &json!({ "user": "é" })),
+            from_client(room, Some(&me), "drawn", &json!("by hand")),
+            bytes_from_client("private-room-x", None, "drawn", &[0, 255]),
+            framed("room-x", None, &tail("room-deleted", &json!({ "roomId": user }))),
+        ];
+        let told = told.iter().map(|text| format!("{}\n", json!({ "text": text }))).collect::<String>();
+        assert!(told == TOLD, "tests/clients/frames/pusher-answers.jsonl would be:\n{told}");
+    }
+
     #[test]
     fn data_is_a_text_within_the_frame() {
         let (frame, data) = read(&established("1.2"));

@@ -76,20 +76,23 @@ impl Name {
 mod tests {
     use super::*;
 
-    fn name(guard: Guard, topic: Topic) -> Option<Name> {
-        Some(Name { guard, topic })
+    fn name(guard: Guard, topic: Topic) -> Name {
+        Name { guard, topic }
     }
 
     #[test]
     fn a_name_says_what_a_channel_is_about_and_how_it_is_guarded() {
         let id = "0190d2a3-7f6e-4c1b-9a34-5d6e7f809102";
-        assert_eq!(Name::parse("chats-public"), name(Guard::Public, Topic::Directory));
-        assert_eq!(Name::parse("private-chats-public"), name(Guard::Private, Topic::Directory));
-        assert_eq!(Name::parse("chats-alice.b_c-d"), name(Guard::Public, Topic::Chats("alice.b_c-d".into())));
-        assert_eq!(Name::parse(&format!("room-{id}")), name(Guard::Public, Topic::Room(id.into())));
-        assert_eq!(Name::parse("private-room-abc"), name(Guard::Private, Topic::Room("abc".into())));
-        assert_eq!(Name::parse("presence-room-abc"), name(Guard::Presence, Topic::Room("abc".into())));
-        assert_eq!(Name::parse(&format!("#server-to-user-{id}")), name(Guard::Public, Topic::User(id.parse().expect("an id"))));
+        assert_eq!(Name::parse("chats-public").expect("a name"), name(Guard::Public, Topic::Directory));
+        assert_eq!(Name::parse("private-chats-public").expect("a name"), name(Guard::Private, Topic::Directory));
+        assert_eq!(Name::parse("chats-alice.b_c-d").expect("a name"), name(Guard::Public, Topic::Chats("alice.b_c-d".into())));
+        assert_eq!(Name::parse(&format!("room-{id}")).expect("a name"), name(Guard::Public, Topic::Room(id.into())));
+        assert_eq!(Name::parse("private-room-abc").expect("a name"), name(Guard::Private, Topic::Room("abc".into())));
+        assert_eq!(Name::parse("presence-room-abc").expect("a name"), name(Guard::Presence, Topic::Room("abc".into())));
+        assert_eq!(
+            Name::parse(&format!("#server-to-user-{id}")).expect("a name"),
+            name(Guard::Public, Topic::User(id.parse().expect("an id")))
+        );
     }
 
     #[test]

@@ -100,6 +100,34 @@ mod tests {
 
     use super::*;
 
+    /// What pusher-js sends, as `tests/clients/record.mjs` recorded it.
+    const RECORDED: &str = include_str!("../../../tests/clients/frames/pusher.jsonl");
+
+    #[test]
+    fn what_the_stock_client_sends_is_understood() {
+        let lines = RECORDED.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
+        let texts: Vec<String> = lines.filter_map(|line| line["text"].as_str().map(str::to_owned)).collect();
+        let heard: Vec<ClientFrame> = texts.iter().map(|text| ClientFrame::parse(text).expect(text)).collect();
+        let subscribe = |channel: &str, pass: &str| ClientFrame::Subscribe { channel: channel.into(), pass: pass.into() };
+        let room = "room-0197f5a0-0000-7000-8000-000000000001";
+        let typing = ClientFrame::Event {
+            channel: format!("private-{room}"),
+            event: "client-typing".into(),
+            data: json!({ "user": "é" }),
+        };
+        let expected = [
+            subscribe("chats-public", ""),
+            subscribe(&format!("private-{room}"), "key:sealed"),
+            subscribe(&format!("presence-{room}"), "key:sealed"),
+            typing,
+            ClientFrame::Signin { pass: "key:sealed".into() },
+            subscribe("#server-to-user-u1", ""),
+            ClientFrame::Ping,
+            ClientFrame::Unsubscribe { channel: "chats-public".into() },
+        ];
+        assert_eq!(heard, expected);
+    }
+
     #[test]
     fn data_is_an_object_or_one_in_a_string() {
         let subscribe = Ok(ClientFrame::Subscribe { channel: "room-abc".into(), pass: String::new() });
