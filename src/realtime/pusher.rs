@@ -153,6 +153,8 @@ struct Connection {
     shared: Arc<Shared>,
     channels: Channels<Command>,
     pings: Pings,
+    /// When the token ends that somebody signed in with.
+    ends_at: Option<Instant>,
     /// Events that they may send to others.
     events: Credit,
 }
@@ -181,6 +183,7 @@ impl Connection {
             shared: Arc::new(shared),
             channels: Channels::default(),
             pings: Pings::default(),
+            ends_at: None,
             events: Credit::of(EVENT_BURST, EVENT_REFILL),
         }
     }
@@ -206,7 +209,11 @@ impl Connection {
             return say(pipe, encode::error(codes::NOT_AUTHORISED, "auth is what POST /pusher/user-auth answered")).await;
         };
         match self.shared.pusher.verify(token).await {
+            Ok(who) if !self.shared.has_room_for(&who.identity) => {
+                say(pipe, encode::error(codes::NOT_AUTHORISED, channel::TOO_MANY_SOCKETS)).await
+            }
             Ok(who) => {
+                self.ends_at = Some(Instant::now() + who.identity.time_left());
                 self.shared.who.send_replace(Some(who));
                 say(pipe, encode::signed_in(&data)).await
             }
@@ -263,12 +270,16 @@ impl Protocol for Connection {
     }
 
     fn next_at(&self) -> Option<Instant> {
-        self.pings.next_at(&self.shared.ledger)
+        let ping_at = self.pings.next_at(&self.shared.ledger);
+        ping_at.into_iter().chain(self.ends_at).min()
     }
 
     async fn time_passes(&mut self, pipe: &Pipe) -> Result<(), Closing> {
         let now = Instant::now();
-        if self.next_at().is_some_and(|at| at <= now) {
+        if self.ends_at.is_some_and(|at| at <= now) {
+            return Err(codes::TOKEN_ENDED);
+        }
+        if self.pings.next_at(&self.shared.ledger).is_some_and(|at| at <= now) {
             self.pings.send(&self.shared.ledger, now);
             say(pipe, encode::ping()).await?;
         }

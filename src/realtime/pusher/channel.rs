@@ -26,6 +26,9 @@ use crate::realtime::socket::Closing;
 /// How long a channel that nobody may hear who has not signed in waits for somebody to do so: clients do both at once.
 const SIGNIN_WAIT: Duration = Duration::from_secs(2);
 
+/// What is said to who has as many sockets as one may have.
+pub const TOO_MANY_SOCKETS: &str = "nobody has more sockets and streams at once";
+
 /// What one socket's channels share.
 pub struct Shared {
     pub pusher: Pusher,
@@ -84,7 +87,7 @@ struct Entered {
 
 impl Shared {
     /// Whether somebody may be here: they have one connection by this socket, however many channels.
-    fn has_room_for(&self, identity: &Identity) -> bool {
+    pub fn has_room_for(&self, identity: &Identity) -> bool {
         let Some(user) = identity.subject else { return true };
         let mut heres = self.heres.lock().unwrap_or_else(PoisonError::into_inner);
         if heres.contains_key(&user) {
@@ -168,6 +171,8 @@ impl Shared {
     ) -> Result<Refusal, Ended> {
         let pusher = &self.pusher;
         let mut session = Session::new(&pusher.hub, pusher.api.clone(), &who.identity, who.token.clone());
+        // of what is to be listed anew its clients are told the rooms alone
+        session.keeps_place = true;
         let me = who.identity.subject.filter(|_| asked.name.guard == Guard::Presence);
         let resume = match resume_id {
             Some(id) => {
@@ -233,9 +238,7 @@ impl Shared {
 pub async fn run(shared: Arc<Shared>, asked: Asked, pipe: Pipe, commands: mpsc::Receiver<Command>) {
     let out = match shared.enter(&asked).await {
         Err(refusal) => refused(&asked, &refusal),
-        Ok(entered) if !shared.has_room_for(&entered.who.identity) => {
-            refused(&asked, &Refusal::new(429, "nobody has more sockets and streams at once"))
-        }
+        Ok(entered) if !shared.has_room_for(&entered.who.identity) => refused(&asked, &Refusal::new(429, TOO_MANY_SOCKETS)),
         Ok(entered) => {
             let left = entered.who.identity.time_left();
             match timeout(left, Box::pin(shared.listen(entered, &asked, &pipe, commands))).await {

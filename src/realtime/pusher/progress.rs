@@ -70,9 +70,10 @@ impl Progress {
         Self { user, resume_id, channel, told: Mutex::new(mark) }
     }
 
-    /// All up to this mark was put into the pipe.
-    pub fn tell(&self, mark: Mark) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = mark;
+    /// What may be read has changed, or the revs of before mean nothing: it goes on from where it was, but from no higher rev.
+    pub fn begin_anew(&self, head: i64, epoch: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = Mark::at(told.rev.map_or(head, |rev| rev.min(head)), epoch);
     }
 
     /// All up to this rev was.
@@ -204,6 +205,15 @@ mod tests {
         assert!(pings.answered(&ledger).is_empty(), "nobody asked");
         pings.send(&ledger, Instant::now());
         assert_eq!(pings.answered(&ledger).iter().map(|(_, mark)| mark.clone()).collect::<Vec<_>>(), [Mark::at(9, "e1")]);
+    }
+
+    #[test]
+    fn who_begins_anew_goes_on_from_no_higher_rev() {
+        let one = channel("one");
+        one.begin_anew(9, "e1");
+        assert_eq!(one.told(), Mark::at(7, "e1"));
+        one.begin_anew(3, "e2");
+        assert_eq!(one.told(), Mark::at(3, "e2"));
     }
 
     #[test]

@@ -227,7 +227,7 @@ impl Sink for Voice {
             Told::Anew { head, epoch, .. } => {
                 self.looks.note_all(Instant::now());
                 if let (Scope::Room(_), Some(progress)) = (&self.scope, &self.progress) {
-                    progress.tell(Mark::at(head, epoch));
+                    progress.begin_anew(head, epoch);
                     self.ledger.note();
                 }
                 Ok(())
