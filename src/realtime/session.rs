@@ -45,8 +45,8 @@ pub enum Told<'a> {
     AllAnew,
     /// It does not read the chat any more.
     Gone { chat: Uuid },
-    /// It came to this chat: as the API writes it.
-    Entered { chat: Uuid, profile: &'a Value },
+    /// It came to this chat, which is as the API writes it, and listens to it from this rev on.
+    Entered { chat: Uuid, head: i64, profile: &'a Value },
     /// Something changed about this chat, or about any: who lists rooms is to look.
     Listed { chat: Option<Uuid> },
     /// Something that stands in no log.
@@ -379,7 +379,7 @@ impl Session {
             }
             Why::Asked => sink.tell(Told::Subscribed { chat, head: ready.head, epoch: &ready.epoch, reference }).await?,
             Why::Arrived => match self.chat(chat).await {
-                Ok(profile) => sink.tell(Told::Entered { chat, profile: &profile }).await?,
+                Ok(profile) => sink.tell(Told::Entered { chat, head: ready.head, profile: &profile }).await?,
                 Err(refusal) if refusal.is_refusal() => return self.gone(chat, sink).await,
                 Err(unanswered) => return Err(Ended::Unanswered(unanswered)),
             },

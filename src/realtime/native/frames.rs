@@ -39,7 +39,9 @@ pub fn told(told: &Told<'_>) -> Option<String> {
             ServerFrame::Resync(Resync { chat_id: client::ALL.to_owned(), head_rev: None, epoch: None }).text(None, None, None)
         }
         Told::Gone { chat } => ServerFrame::ChatDeleted(Gone { id: *chat }).text(Some(*chat), None, None),
-        Told::Entered { chat, profile } => ServerFrame::ChatCreated(ChatAnswer((*profile).clone())).text(Some(*chat), None, None),
+        Told::Entered { chat, profile, .. } => {
+            ServerFrame::ChatCreated(ChatAnswer((*profile).clone())).text(Some(*chat), None, None)
+        }
         Told::Aside(aside) => {
             let encode = |aside: &Aside| {
                 let frame = ServerFrame::of_aside(&aside.what);

@@ -33,8 +33,6 @@ use crate::realtime::session::{Ended, Session};
 
 /// How long before its token ends a client is told.
 const WARNING: Duration = Duration::from_secs(60);
-/// How often the place of a channel of all chats is brought forward from which its client would go on: what happened since is read then.
-const FORWARD: Duration = Duration::from_secs(600);
 
 /// What the channels of one socket share. Cheap to clone.
 #[derive(Clone)]
@@ -114,8 +112,6 @@ struct Running<'a> {
     _here: Option<Arc<Here>>,
     warn_at: Option<Instant>,
     ends_at: Instant,
-    /// When its place among all chats is brought forward, if it keeps one.
-    forward_at: Option<Instant>,
     tracking: Option<Tracking>,
     /// What its client says of itself, and by which key.
     state: Option<Value>,
@@ -182,7 +178,7 @@ impl Running<'_> {
     /// Tells what happens and does what is asked, until somebody else asks.
     async fn listens(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<Another, End> {
         loop {
-            let next_at = [self.warn_at, self.forward_at].into_iter().flatten().fold(self.ends_at, Instant::min);
+            let next_at = self.warn_at.map_or(self.ends_at, |warn_at| warn_at.min(self.ends_at));
             tokio::select! {
                 signal = self.session.next() => self.session.take(signal, self.speaker).await?,
                 command = commands.recv() => {
@@ -205,9 +201,6 @@ impl Running<'_> {
             self.warn_at = None;
             let left = (self.ends_at - now).as_secs();
             self.speaker.system("system", true, &format!("Token expires in {left} seconds, send a fresh one")).await?;
-        }
-        if self.forward_at.is_some_and(|forward_at| forward_at <= now) {
-            self.speaker.due.is_mark_full = true;
         }
         Ok(())
     }
@@ -232,30 +225,9 @@ impl Running<'_> {
             }
             self.speaker.system(ROWS, false, &format!("{lost}: {CHAT}{chat}")).await?;
         }
-        if std::mem::take(&mut self.speaker.due.is_mark_full) {
-            self.moves_forward().await?;
-        }
-        // while it listens the session says by itself to which chats they come
-        self.speaker.due.entered.clear();
         if std::mem::take(&mut self.speaker.due.is_present_anew) {
             self.tells_who_is_present().await?;
         }
-        Ok(())
-    }
-
-    /// Brings its place among all chats forward: what happened since it was set is read once more, and what was told is not told again.
-    async fn moves_forward(&mut self) -> Result<(), End> {
-        if self.forward_at.is_none() {
-            return Ok(());
-        }
-        self.forward_at = Some(Instant::now() + FORWARD);
-        let since = self.progress.now().position;
-        let position = self.session.subscribe_all(since, self.speaker).await?;
-        let named = &self.wanted.named;
-        self.progress.set(|mark| {
-            mark.position = Some(position);
-            mark.chats.retain(|chat, _| named.contains(chat));
-        });
         Ok(())
     }
 

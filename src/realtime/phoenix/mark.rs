@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::api::shapes::change::Change;
-use crate::realtime::session::Since;
 
-/// Chats whose rev a mark names, of a channel of all chats: beyond, its position is brought forward.
+/// Chats that a mark names: as many as the database lets it.
 pub const CHATS_MAX: usize = 1_000;
 
 /// How far a channel was told.
@@ -20,11 +19,11 @@ pub const CHATS_MAX: usize = 1_000;
 pub struct Mark {
     /// In which life of the database.
     pub epoch: String,
-    /// Of all chats: everything that was there at this position, and of what came since what the revs say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub position: Option<String>,
     /// Of each chat, up to which rev.
     pub chats: BTreeMap<Uuid, i64>,
+    /// There are more chats than it names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_partial: bool,
 }
 
 impl Mark {
@@ -33,9 +32,14 @@ impl Mark {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// From where on a chat is to be told.
-    pub fn since(&self, chat: Uuid) -> Option<Since> {
-        self.chats.get(&chat).map(|rev| Since { rev: *rev, epoch: Some(self.epoch.as_str().into()) })
+    /// A chat was told up to here.
+    pub fn move_to(&mut self, chat: Uuid, rev: i64) {
+        let has_room = self.chats.len() < CHATS_MAX;
+        match self.chats.get_mut(&chat) {
+            Some(told) => *told = rev.max(*told),
+            None if has_room => drop(self.chats.insert(chat, rev)),
+            None => self.is_partial = true,
+        }
     }
 
     /// What of a row that changed was told. Of what is gone nobody can say.
@@ -149,9 +153,15 @@ mod tests {
 
     #[test]
     fn a_mark_survives_the_journey() {
-        let mark = Mark { epoch: "9f".to_owned(), position: None, chats: BTreeMap::from([(Uuid::from_u128(1), 5)]) };
+        let mark = Mark { epoch: "9f".to_owned(), chats: BTreeMap::from([(Uuid::from_u128(1), 5)]), is_partial: false };
         let text = mark.text();
         assert_eq!(text, r#"{"epoch":"9f","chats":{"00000000-0000-0000-0000-000000000001":5}}"#);
         assert_eq!(serde_json::from_str::<Mark>(&text).expect("a mark"), mark);
+        let mut full = Mark::default();
+        for n in 0..=CHATS_MAX as u128 {
+            full.move_to(Uuid::from_u128(n), i64::MAX);
+        }
+        assert!(full.is_partial && full.chats.len() == CHATS_MAX);
+        assert!(full.text().len() < 1 << 16, "as rule resumes.2");
     }
 }

@@ -1,6 +1,6 @@
 //! What a session tells a channel, as its client hears it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::encode;
 use super::frames::{PREFIX, Version};
 use super::join::{Join, Terms};
-use super::mark::{CHATS_MAX, Known, Progress};
+use super::mark::{Known, Progress};
 use super::presence;
 use super::rows::{Action, Column, Row, Table, place, place_of};
 use crate::api::shapes::change::Change;
@@ -41,8 +41,8 @@ pub struct Speaker {
     pub awaited: BTreeSet<Uuid>,
     /// Those that it does not read, and why.
     pub refused: Vec<(Uuid, Value)>,
-    /// Those of which it is to hear first what it missed.
-    pub resuming: BTreeSet<Uuid>,
+    /// Where the others stood when it began to listen to them.
+    pub heads: BTreeMap<Uuid, i64>,
     pub due: Due,
     /// Broadcasts of its client's own, which it does not hear.
     pub own: VecDeque<i64>,
@@ -53,12 +53,8 @@ pub struct Speaker {
 pub struct Due {
     /// Chats that it reads no more.
     pub gone: Vec<Uuid>,
-    /// Chats that it came to while it was away, or may have.
-    pub entered: Vec<Uuid>,
     /// What people say of themselves is to be listed anew.
     pub is_present_anew: bool,
-    /// There is no room for more chats in its mark.
-    pub is_mark_full: bool,
 }
 
 impl Speaker {
@@ -75,7 +71,7 @@ impl Speaker {
             is_answered: false,
             awaited: BTreeSet::new(),
             refused: Vec::new(),
-            resuming: BTreeSet::new(),
+            heads: BTreeMap::new(),
             due: Due::default(),
             own: VecDeque::new(),
         }
@@ -164,23 +160,14 @@ impl Speaker {
         terms.into_iter().map(frame).collect()
     }
 
-    /// It was told of a chat up to here.
-    fn move_to(&mut self, chat: Uuid, rev: i64) {
-        self.due.is_mark_full |= self.progress.set(|mark| {
-            let has_room = mark.chats.len() < CHATS_MAX;
-            match mark.chats.get_mut(&chat) {
-                Some(told) => *told = rev.max(*told),
-                None if has_room => drop(mark.chats.insert(chat, rev)),
-                None => return true,
-            }
-            false
-        });
+    fn moves_to(&self, chat: Uuid, rev: i64) {
+        self.progress.set(|mark| mark.move_to(chat, rev));
     }
 
     async fn live(&mut self, mut seen: Seen<'_>) -> Result<(), Ended> {
         let change = &seen.event.change;
         let chat = change.chat_id;
-        if !self.is_joined || self.resuming.contains(&chat) {
+        if !self.is_joined {
             return Ok(());
         }
         match self.progress.known(change) {
@@ -190,11 +177,15 @@ impl Speaker {
             Known::Before | Known::Not => {}
         }
         self.tell_live(&seen).await?;
-        self.move_to(chat, seen.rev);
+        self.moves_to(chat, seen.rev);
         Ok(())
     }
 
-    async fn missed(&mut self, chat: Uuid, change: &Change) -> Result<(), Ended> {
+    /// Tells what was missed, but for what was not.
+    ///
+    /// # Errors
+    /// As [`Speaker::say`].
+    pub async fn missed(&mut self, chat: Uuid, change: &Change) -> Result<(), Ended> {
         if !self.is_joined {
             return Ok(());
         }
@@ -206,7 +197,7 @@ impl Speaker {
             Known::Not => {}
         }
         self.tell_row(chat, &Row::new(at, change)).await?;
-        self.move_to(chat, change.rev);
+        self.moves_to(chat, change.rev);
         Ok(())
     }
 
@@ -243,11 +234,8 @@ impl Sink for Speaker {
     async fn tell(&mut self, told: Told<'_>) -> Result<(), Ended> {
         match told {
             Told::Subscribed { chat, head, .. } => {
-                if !self.is_joined {
-                    self.awaited.remove(&chat);
-                    self.progress.set(|mark| *mark.chats.entry(chat).or_insert(head));
-                }
-                self.resuming.remove(&chat);
+                self.awaited.remove(&chat);
+                self.heads.insert(chat, head);
                 Ok(())
             }
             Told::Refused { chat, problem, .. } => {
@@ -262,7 +250,7 @@ impl Sink for Speaker {
             Told::Live(seen) => self.live(seen).await,
             Told::Missed { chat, change } => self.missed(chat, change).await,
             Told::Anew { chat, head, epoch } => {
-                if !self.is_joined || self.resuming.contains(&chat) {
+                if !self.is_joined {
                     return Ok(());
                 }
                 self.progress.set(|mark| {
@@ -270,7 +258,6 @@ impl Sink for Speaker {
                     // what changed is told as well
                     mark.chats.entry(chat).and_modify(|told| *told = head.min(*told)).or_insert(head);
                 });
-                self.due.entered.push(chat);
                 self.say(encode::resync(self.version, &self.topic, Some(chat))).await
             }
             Told::AllAnew => self.say(encode::resync(self.version, &self.topic, None)).await,
@@ -280,12 +267,11 @@ impl Sink for Speaker {
                 self.due.gone.push(chat);
                 if self.is_joined { self.tell_row(chat, &Row::chat_is_gone(chat)).await } else { Ok(()) }
             }
-            Told::Entered { chat, profile } => {
-                if self.is_joined {
-                    self.tell_row(chat, &Row::chat_is_entered(profile)).await
-                } else {
-                    Ok(())
-                }
+            Told::Entered { chat, head, profile } => {
+                // who was told so when all chats were listed is not told again
+                let is_known = self.progress.set(|mark| mark.chats.contains_key(&chat));
+                self.moves_to(chat, head);
+                if self.is_joined && !is_known { self.tell_row(chat, &Row::chat_is_entered(profile)).await } else { Ok(()) }
             }
             Told::Aside(aside) => self.aside(aside).await,
             Told::Listed { .. } | Told::Flush => Ok(()),

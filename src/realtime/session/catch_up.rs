@@ -80,7 +80,10 @@ impl Session {
     }
 
     /// The chats they are in, and their heads.
-    pub(super) async fn chats(&self) -> Result<Vec<(Uuid, i64)>, Ended> {
+    ///
+    /// # Errors
+    /// When the API did not answer.
+    pub async fn chats(&self) -> Result<Vec<(Uuid, i64)>, Ended> {
         let mut known = Vec::new();
         let mut cursor = String::new();
         loop {

@@ -1,8 +1,8 @@
 //! How a channel begins: who asks, whether they may, and what they missed.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::Deserialize as _;
 use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -11,9 +11,13 @@ use super::super::encode::{self, Asker};
 use super::super::mark::{CHATS_MAX, Mark, Progress};
 use super::super::out::{ROWS, Speaker};
 use super::super::rows::Row;
-use super::{Another, End, FORWARD, Ground, Running};
+use super::{Another, End, Ground, Running};
+use crate::api::shapes::change::Change;
 use crate::auth::Role;
 use crate::realtime::session::Session;
+
+/// Changes that are read at once: they are held while the client reads them.
+const CHANGES_AT_ONCE: u32 = 100;
 
 impl<'a> Running<'a> {
     /// Begins to listen as somebody. The first time that is answered; later they go on from where they were.
@@ -31,8 +35,6 @@ impl<'a> Running<'a> {
         let join = Arc::clone(&speaker.join);
         let key = if join.key.is_empty() { Uuid::new_v4().to_string() } else { join.key.clone() };
         let wanted = join.wanted();
-        let now = Instant::now();
-        let forward_at = (wanted.all && ground.resume.is_some()).then(|| now + FORWARD);
         let mut running = Self {
             ground,
             asker,
@@ -44,8 +46,7 @@ impl<'a> Running<'a> {
             who,
             _here: here,
             warn_at: None,
-            ends_at: now,
-            forward_at,
+            ends_at: Instant::now(),
             tracking: None,
             state,
             key,
@@ -72,11 +73,8 @@ impl<'a> Running<'a> {
         let known = if is_first { self.finds_mark().await? } else { Some(self.progress.now()) };
         let is_of_another_life = known.as_ref().is_some_and(|known| *known.epoch != *epoch);
         let known = known.filter(|_| !is_of_another_life);
-        let position = self.listens_to_all_of_it(known.as_ref()).await?;
-        self.progress.set(|mark| {
-            epoch.as_ref().clone_into(&mut mark.epoch);
-            mark.position = known.as_ref().and_then(|known| known.position.clone()).or_else(|| position.clone());
-        });
+        self.listens_to_all_of_it().await?;
+        self.sets_mark(&epoch, known.as_ref());
         self.writes_mark().await?;
         self.speaker.is_joined = true;
         if is_first {
@@ -97,21 +95,20 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Listens, and waits until it does; of what happens meanwhile nothing is told. Gives where all of their chats stand, if those are meant.
-    async fn listens_to_all_of_it(&mut self, known: Option<&Mark>) -> Result<Option<String>, End> {
-        let named = &self.wanted.named;
-        let is_of_all = self.wanted.all;
-        self.progress.set(|mark| {
-            mark.chats = known.map(|known| known.chats.clone()).unwrap_or_default();
-            mark.chats.retain(|chat, _| is_of_all || named.contains(chat));
-        });
-        self.speaker.awaited.clone_from(named);
-        for chat in named {
+    /// Listens, and waits until it does; of what happens meanwhile nothing is told.
+    async fn listens_to_all_of_it(&mut self) -> Result<(), End> {
+        self.speaker.heads.clear();
+        self.speaker.awaited.clone_from(&self.wanted.named);
+        for chat in &self.wanted.named {
             if !self.session.subscribe(*chat, None, None) {
                 return Err(End::Refused("ChannelRateLimitReached: Too many chats".to_owned()));
             }
         }
-        let position = if is_of_all { Some(self.session.subscribe_all(None, self.speaker).await?) } else { None };
+        if self.wanted.all {
+            self.session.subscribe_all(None, self.speaker).await?;
+            let chats = self.session.chats().await?;
+            self.speaker.heads.extend(chats);
+        }
         while !self.speaker.awaited.is_empty() {
             let signal = self.session.next().await;
             self.session.take(signal, self.speaker).await?;
@@ -121,7 +118,16 @@ impl<'a> Running<'a> {
         for (chat, problem) in refused.into_iter().chain(gone) {
             self.is_refused(chat, &problem)?;
         }
-        Ok(position)
+        Ok(())
+    }
+
+    /// From where on its client would go on: from what it had, and of other chats from now on.
+    fn sets_mark(&self, epoch: &str, known: Option<&Mark>) {
+        let mut mark = Mark { epoch: epoch.to_owned(), ..Mark::default() };
+        for (chat, head) in &self.speaker.heads {
+            mark.move_to(*chat, known.and_then(|known| known.chats.get(chat)).copied().unwrap_or(*head));
+        }
+        self.progress.set(|now| *now = mark);
     }
 
     /// One of the chats is not theirs to read. Of several that is no reason to tell nothing of the others; but who has no token may come back
@@ -130,7 +136,7 @@ impl<'a> Running<'a> {
         if !self.wanted.named.remove(&chat) {
             return Ok(());
         }
-        self.progress.set(|mark| mark.chats.remove(&chat));
+        self.speaker.heads.remove(&chat);
         let is_passing = problem["status"].as_u64().is_some_and(|status| status >= 500);
         let is_nobody = self.who.identity.role == Role::Anon;
         let is_all = self.wanted.named.is_empty() && !self.wanted.all;
@@ -168,22 +174,63 @@ impl<'a> Running<'a> {
 
     /// Tells what was missed.
     async fn goes_on(&mut self, known: &Mark) -> Result<(), End> {
-        let named: BTreeSet<Uuid> = self.wanted.named.iter().copied().filter(|chat| known.chats.contains_key(chat)).collect();
-        self.speaker.resuming.clone_from(&named);
-        for chat in named {
-            self.session.subscribe(chat, known.since(chat), None);
-        }
-        let Some(position) = known.position.clone().filter(|_| self.wanted.all) else { return Ok(()) };
-        self.speaker.due.entered.clear();
-        let position = self.session.subscribe_all(Some(position), self.speaker).await?;
-        self.progress.set(|mark| mark.position = Some(position));
-        // chats that they came to are rows that came, too
-        for chat in std::mem::take(&mut self.speaker.due.entered) {
-            if let Ok(profile) = self.session.chat(chat).await {
-                self.speaker.tell_row(chat, &Row::chat_is_entered(&profile)).await?;
+        for (chat, head) in std::mem::take(&mut self.speaker.heads) {
+            match known.chats.get(&chat) {
+                Some(rev) if *rev != head => self.tells_since(chat, *rev).await?,
+                Some(_) => {}
+                // chats that they came to are rows that came
+                None if self.wanted.named.contains(&chat) || known.is_partial => {}
+                None => {
+                    if let Ok(profile) = self.session.chat(chat).await {
+                        self.speaker.tell_row(chat, &Row::chat_is_entered(&profile)).await?;
+                    }
+                }
             }
         }
+        let now = self.progress.now();
+        for chat in known.chats.keys().filter(|chat| !now.chats.contains_key(chat)) {
+            self.speaker.tell_row(*chat, &Row::chat_is_gone(*chat)).await?;
+        }
+        if known.is_partial {
+            // of some chats nobody knows what they have
+            self.speaker.say(encode::resync(self.ground.version, &self.speaker.topic, None)).await?;
+        }
         Ok(())
+    }
+
+    /// Tells what happened in a chat since a rev, as the API tells it to who asks.
+    async fn tells_since(&mut self, chat: Uuid, mut since: i64) -> Result<(), End> {
+        let mut epoch = None;
+        loop {
+            let named = epoch.as_ref().map(|epoch| format!("&epoch={epoch}")).unwrap_or_default();
+            let path = format!("/chats/{chat}/changes?since={since}&limit={CHANGES_AT_ONCE}{named}");
+            let answer = match self.session.ask_again(&path).await {
+                // the session says so, too
+                Err(refusal) if refusal.is_refusal() => return Ok(()),
+                answer => answer?,
+            };
+            let is_again = epoch.is_some();
+            epoch = answer["epoch"].as_str().map(str::to_owned);
+            if answer["reset"] == true {
+                self.speaker.say(encode::resync(self.ground.version, &self.speaker.topic, Some(chat))).await?;
+                let head = answer["headRev"].as_i64().unwrap_or(since);
+                let told = if is_again { head } else { head.min(since) };
+                self.progress.set(|mark| mark.chats.insert(chat, told));
+                if is_again {
+                    return Ok(());
+                }
+                // with this epoch it answers what changed, if that is known
+                continue;
+            }
+            for change in answer["data"].as_array().into_iter().flatten() {
+                let change = Change::deserialize(change).map_err(|_| End::Hangup)?;
+                self.speaker.missed(chat, &change).await?;
+            }
+            since = answer["nextSince"].as_i64().unwrap_or(since);
+            if answer["more"] != true {
+                return Ok(());
+            }
+        }
     }
 
     /// From where on its client goes on, if it was here before.
