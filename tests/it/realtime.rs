@@ -22,6 +22,7 @@ mod sse;
 mod states;
 mod stock;
 mod storm;
+mod supabase;
 mod talk;
 mod told;
 mod typing;

@@ -1,0 +1,96 @@
+//! Presence, as supabase-js keeps it.
+
+use serde_json::{Value, json};
+
+use super::channel;
+use super::wire::Wire;
+use crate::support::npm::{Client, Node};
+use crate::support::{Person, TestServer};
+
+async fn present(node: &Node, person: &Person, version: &str, name: &str, key: &str) -> Client {
+    let mut client = node.supabase(person, json!({ "realtime": { "vsn": version } })).await;
+    let config = json!({ "presence": { "key": key } });
+    let on = ["sync", "join", "leave"].map(|event| ("presence", json!({ "event": event })));
+    client.joins(name, config, &on).await;
+    client
+}
+
+/// What each key says, sorted, without how the client tells one from another.
+fn said(state: &Value) -> Value {
+    let metas = |metas: &Value| {
+        let mut metas: Vec<Value> = metas.as_array().expect("metas").clone();
+        for meta in &mut metas {
+            meta.as_object_mut().expect("an object").remove("presence_ref").expect("a ref");
+        }
+        metas.sort_by_key(Value::to_string);
+        metas
+    };
+    state.as_object().expect("a state").iter().map(|(key, all)| (key.clone(), metas(all))).collect()
+}
+
+/// Waits until a client knows this to be the state.
+async fn knows(client: &mut Client, expected: Value) {
+    client.hears(&expected.to_string(), |heard| heard["heard"] == "presence" && said(&heard["state"]) == expected).await;
+}
+
+#[tokio::test]
+async fn those_who_are_there_see_each_other_come_change_and_go() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let chat = alice.group_with(&[&bob]).await;
+    let name = &channel(chat);
+    let mut hers = present(&node, &alice, "2.0.0", name, "alice").await;
+    knows(&mut hers, json!({})).await;
+    let tracks = async |client: &mut Client, state: Value| client.does("track", json!({ "channel": name, "state": state })).await;
+    assert_eq!(tracks(&mut hers, json!({ "at": "home" })).await, "ok");
+    knows(&mut hers, json!({ "alice": [{ "at": "home" }] })).await;
+    // who comes later is told of who is there, in the other version as well
+    let mut his = present(&node, &bob, "1.0.0", name, "bob").await;
+    knows(&mut his, json!({ "alice": [{ "at": "home" }] })).await;
+    assert_eq!(tracks(&mut his, json!({ "at": "work" })).await, "ok");
+    // the same person on another device
+    let mut another = present(&node, &bob, "2.0.0", name, "bob").await;
+    assert_eq!(tracks(&mut another, json!({ "at": "the sea" })).await, "ok");
+    let both = json!({ "alice": [{ "at": "home" }], "bob": [{ "at": "the sea" }, { "at": "work" }] });
+    for client in [&mut hers, &mut his, &mut another] {
+        knows(client, both.clone()).await;
+    }
+    assert_eq!(tracks(&mut hers, json!({ "at": "noon" })).await, "ok");
+    let changed = json!({ "alice": [{ "at": "noon" }], "bob": [{ "at": "the sea" }, { "at": "work" }] });
+    for client in [&mut hers, &mut his] {
+        knows(client, changed.clone()).await;
+    }
+    // one leaves, the other's network breaks
+    his.does("untrack", json!({ "channel": name })).await;
+    knows(&mut hers, json!({ "alice": [{ "at": "noon" }], "bob": [{ "at": "the sea" }] })).await;
+    another.does("cut", json!({})).await;
+    knows(&mut hers, json!({ "alice": [{ "at": "noon" }] })).await;
+    let left =
+        |heard: &Value| heard["heard"] == "presence" && heard["payload"]["event"] == "leave" && heard["payload"]["key"] == "bob";
+    hers.hears("that bob left", left).await;
+}
+
+#[tokio::test]
+async fn who_is_not_in_the_chat_neither_sees_nor_is_seen() {
+    let server = TestServer::start().await;
+    let (alice, mallory) = (server.person("alice").await, server.person("mallory").await);
+    let room = crate::realtime::public_room(&server, &alice).await;
+    let topic = format!("realtime:{}", channel(room));
+    let enabled = json!({ "config": { "presence": { "enabled": true, "key": "k" } } });
+    let (mut hers, mut visitors) = (Wire::of(&alice).await, Wire::of(&mallory).await);
+    for wire in [&mut hers, &mut visitors] {
+        assert_eq!(wire.asks(None, &topic, "phx_join", enabled.clone()).await.0, "ok");
+        assert_eq!(wire.hears("presence_state").await, json!({}));
+    }
+    let track = |state: Value| json!({ "type": "presence", "event": "track", "payload": state });
+    visitors.asks(Some("1"), &topic, "presence", track(json!({ "at": "the door" }))).await;
+    assert_eq!(hers.asks(Some("1"), &topic, "presence", track(json!({ "at": "home" }))).await, (json!("ok"), json!({})));
+    let diff = hers.hears("presence_diff").await;
+    assert_eq!((&diff["joins"]["k"]["metas"][0]["at"], &diff["leaves"]), (&json!("home"), &json!({})));
+    assert!(diff["joins"]["k"]["metas"][0]["phx_ref"].is_string());
+    let (status, response) = hers.asks(Some("1"), &topic, "presence", track(json!("no object"))).await;
+    assert_eq!((status, &response["reason"]), (json!("error"), &json!("Presence track payload must be a map")));
+    let state = alice.get(&format!("/chats/{room}/presence/states")).await.expect_status(200);
+    assert_eq!(state.data().len(), 1, "{}", state.body);
+}
