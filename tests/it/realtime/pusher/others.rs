@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{connected, events, is_refused, subscribes};
 use crate::realtime::{listening, public_room};
-use crate::support::TestServer;
 use crate::support::npm::Node;
+use crate::support::{TestServer, eventually};
 
 #[tokio::test]
 async fn what_a_client_says_the_others_hear_and_it_does_not() {
@@ -68,8 +68,9 @@ async fn people_are_in_a_presence_channel_from_their_first_connection_to_their_l
     let Some(node) = Node::start().await else { return };
     let server = TestServer::start().await;
     let (alice, bob, mallory) = (server.person("alice").await, server.person("bob").await, server.person("mallory").await);
+    let carol = server.person("carol").await;
     bob.patch("/users/me", json!({ "username": "bob" })).await.expect_status(200);
-    let room = alice.group_with(&[&bob]).await;
+    let room = alice.group_with(&[&bob, &carol]).await;
     let channel = format!("presence-room-{room}");
     let mut hers = connected(&node, &alice).await;
     let alone = subscribes(&mut hers, &channel).await;
@@ -85,13 +86,19 @@ async fn people_are_in_a_presence_channel_from_their_first_connection_to_their_l
     assert_eq!(both["members"]["count"], 2, "{both}");
     assert_eq!(both["members"]["members"], json!({ alice.id.to_string(): her_info, bob.id.to_string(): his_info }));
     his.does("disconnect", json!({})).await;
-    // a word that is said after it has come through
-    elsewhere.does("trigger", json!({ "channel": channel, "event": "client-still-here", "data": {} })).await;
-    hers.event(&channel, "client-still-here").await;
+    let states = format!("/chats/{room}/presence/states");
+    eventually("one of his connections is known to be gone", async || {
+        alice.get(&states).await.expect_status(200).data().len() == 2
+    })
+    .await;
+    // who comes after it has come through
+    let mut carols = connected(&node, &carol).await;
+    subscribes(&mut carols, &channel).await;
+    assert_eq!(hers.event(&channel, "pusher:member_added").await["data"]["id"], json!(carol.id));
     assert_eq!(events(&mut hers, &channel), [] as [&str; 0], "he is there by another connection");
     elsewhere.does("unsubscribe", json!({ "channel": channel })).await;
     let removed = hers.event(&channel, "pusher:member_removed").await;
-    assert_eq!((&removed["data"]["id"], &removed["members"]["count"]), (&json!(bob.id), &json!(1)));
+    assert_eq!((&removed["data"]["id"], &removed["members"]["count"]), (&json!(bob.id), &json!(2)));
 
     let mut theirs = connected(&node, &mallory).await;
     is_refused(&mut theirs, &channel, 403).await;
