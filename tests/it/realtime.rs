@@ -25,6 +25,7 @@ mod storm;
 mod supabase;
 mod talk;
 mod told;
+mod tongue;
 mod typing;
 mod words;
 

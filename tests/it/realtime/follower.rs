@@ -1,6 +1,6 @@
 //! A good client: it follows chats over one protocol, comes back by itself to another process, and goes on from what it has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -34,8 +34,9 @@ pub struct Follower {
     /// The processes, in the order in which it asks them.
     urls: Vec<String>,
     since: Since,
-    /// Messages by chat and rev.
-    pub heard: BTreeMap<Uuid, BTreeMap<i64, Uuid>>,
+    /// Messages by chat, in the order in which they came, and the rev of the last, where it was said.
+    pub heard: BTreeMap<Uuid, (Vec<Uuid>, Option<i64>)>,
+    had: HashSet<Uuid>,
     /// Codes with which sockets were closed.
     pub closes: BTreeMap<u16, usize>,
     pub again: usize,
@@ -60,7 +61,8 @@ impl Follower {
             protocol,
             urls,
             since: Since::now(chats),
-            heard: chats.iter().map(|chat| (*chat, BTreeMap::new())).collect(),
+            heard: chats.iter().map(|chat| (*chat, (Vec::new(), None))).collect(),
+            had: HashSet::new(),
             closes: BTreeMap::new(),
             again: 0,
             connects: 0,
@@ -107,7 +109,7 @@ impl Follower {
                             }
                         }
                     }
-                    if !self.ready && self.is_ready() {
+                    if !self.ready && self.since.is_known(self.protocol) {
                         self.ready = true;
                         ready.send_modify(|count| *count += 1);
                     }
@@ -122,22 +124,14 @@ impl Follower {
         }
     }
 
-    /// Whether it knows where to go on from.
-    fn is_ready(&self) -> bool {
-        if self.protocol.is_of_all() {
-            return self.since.position.is_some();
-        }
-        self.since.chats.iter().all(|place| place.rev.is_some())
-    }
-
     /// Does what a frame says. False: the line is of no use.
     async fn take(&mut self, frame: &Value, id: Option<String>) -> bool {
         let chat: Option<Uuid> = frame["chatId"].as_str().and_then(|id| id.parse().ok());
         match frame["type"].as_str().unwrap_or_default() {
             "error" => return false,
-            "message.created" => self.take_message(frame, chat.expect("of a chat"), frame["rev"].as_i64().expect("a rev")),
+            "message.created" => self.take_message(frame, chat.expect("of a chat")),
             "resync" => {
-                if !self.list_anew(chat.expect("of a chat"), frame["payload"]["headRev"].as_i64().expect("a rev")).await {
+                if !self.list_anew(chat.expect("of a chat"), frame["payload"]["headRev"].as_i64()).await {
                     return false;
                 }
                 self.resyncs += 1;
@@ -149,27 +143,27 @@ impl Follower {
         true
     }
 
-    fn take_message(&mut self, frame: &Value, chat: Uuid, rev: i64) {
+    fn take_message(&mut self, frame: &Value, chat: Uuid) {
         let id = frame["payload"]["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
         let heard = self.heard.get_mut(&chat).unwrap_or_else(|| panic!("{} hears of a chat of others: {frame}", self.name));
-        match heard.last_key_value() {
-            Some((highest, _)) if rev <= *highest => {
-                assert_eq!(heard.get(&rev), Some(&id), "{}: what comes late is what it had: {frame}", self.name);
-                self.again += 1;
-            }
-            _ => {
-                heard.insert(rev, id);
-                let written = frame["payload"]["createdAt"].as_str().and_then(|at| OffsetDateTime::parse(at, &Rfc3339).ok());
-                self.delay = self.delay.max(OffsetDateTime::now_utc() - written.expect("a time"));
-                if let Some(last) = self.last.replace(Instant::now()) {
-                    self.silence = self.silence.max(last.elapsed());
-                }
-            }
+        let (heard, last) = heard;
+        if !self.had.insert(id) {
+            self.again += 1;
+            return;
+        }
+        let rev = frame["rev"].as_i64();
+        assert!(rev.is_none() || rev > *last, "{}: what comes late is what it had: {frame}", self.name);
+        heard.push(id);
+        *last = rev;
+        let written = frame["payload"]["createdAt"].as_str().and_then(|at| OffsetDateTime::parse(at, &Rfc3339).ok());
+        self.delay = self.delay.max(OffsetDateTime::now_utc() - written.expect("a time"));
+        if let Some(last) = self.last.replace(Instant::now()) {
+            self.silence = self.silence.max(last.elapsed());
         }
     }
 
     /// Lists a chat, as `resync` asks for. False: it could not be listed.
-    async fn list_anew(&mut self, chat: Uuid, head: i64) -> bool {
+    async fn list_anew(&mut self, chat: Uuid, head: Option<i64>) -> bool {
         let mut cursor = String::new();
         let mut listed = BTreeMap::new();
         loop {
@@ -187,26 +181,29 @@ impl Follower {
                 None => break,
             }
         }
-        let heard = self.heard.get_mut(&chat).expect("one of its chats");
-        for (rev, id) in heard.iter() {
-            assert_eq!(listed.get(rev), Some(id), "{}: what it had is stored", self.name);
-        }
-        // what is listed beyond the head is told again
-        heard.extend(listed.into_iter().filter(|(rev, _)| *rev <= head));
+        let (heard, last) = self.heard.get_mut(&chat).expect("one of its chats");
+        let stored: HashSet<Uuid> = listed.values().copied().collect();
+        assert!(heard.iter().all(|id| stored.contains(id)), "{}: what it had is stored", self.name);
+        // what is listed beyond the head is told again, and what it had beyond it stays
+        let upto = head.unwrap_or(i64::MAX).max(last.unwrap_or(0));
+        let kept = listed.range(..=upto);
+        *last = kept.clone().next_back().map(|(rev, _)| *rev);
+        *heard = kept.map(|(_, id)| *id).collect();
+        self.had.extend(heard.iter());
         true
     }
 
     fn has(&self, stored: &Stored) -> bool {
-        self.heard.iter().all(|(chat, heard)| heard.len() >= stored.get(chat).map_or(0, Vec::len))
+        self.heard.iter().all(|(chat, (heard, _))| heard.len() >= stored.get(chat).map_or(0, Vec::len))
     }
 
     fn lacks(&self, stored: &Stored) -> String {
         let lacking: Vec<String> = self
             .heard
             .iter()
-            .filter_map(|(chat, heard)| {
+            .filter_map(|(chat, (heard, _))| {
                 let stored = stored.get(chat)?;
-                let first = stored.iter().position(|id| !heard.values().any(|heard| heard == id))?;
+                let first = stored.iter().position(|id| !self.had.contains(id))?;
                 Some(format!("{chat}: {} of {}, first without number {first}, since {:?}", heard.len(), stored.len(), self.since))
             })
             .collect();
@@ -215,9 +212,8 @@ impl Follower {
 
     /// Makes sure that it has each of what is stored once, and nothing else.
     pub fn must_have_exactly(&self, stored: &Stored) {
-        for (chat, heard) in &self.heard {
-            let heard: Vec<Uuid> = heard.values().copied().collect();
-            assert!(Some(&heard) == stored.get(chat), "{} has other messages than are stored, or in another order", self.name);
+        for (chat, (heard, _)) in &self.heard {
+            assert!(Some(heard) == stored.get(chat), "{} has other messages than are stored, or in another order", self.name);
         }
     }
 }

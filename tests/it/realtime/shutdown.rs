@@ -64,7 +64,7 @@ async fn a_server_that_stops_tells_its_sockets_so_and_answers_what_is_under_way(
                 Heard::Frame(frame, _) => assert_ne!(frame["type"], "chat.deleted", "{frame}"),
             }
         };
-        assert_eq!(code, protocol.is_socket().then_some(RESTART), "{protocol:?}");
+        assert_eq!(code, protocol.restart(), "{protocol:?}");
     }
     connection.write_all(body.as_bytes()).await.expect("sent");
     let mut answer = String::new();
@@ -122,7 +122,7 @@ async fn processes_that_are_replaced_one_by_one_lose_nothing_and_answer_everybod
         follower.must_have_exactly(&all);
         connects += follower.connects;
         for (code, count) in follower.closes {
-            assert_eq!(code, if follower.protocol.is_socket() { RESTART } else { 0 }, "{}", follower.name);
+            assert_eq!(code, follower.protocol.restart().unwrap_or(0), "{}", follower.name);
             *closes.entry(code).or_default() += count;
         }
     }

@@ -45,9 +45,18 @@ pub fn of_event(event: &str, data: &Value) -> Option<Value> {
         "room-created" => ("chat.created", &data["room"]["id"], data["room"].clone()),
         "room-updated" => ("chat.updated", &data["room"]["id"], data["room"].clone()),
         "room-deleted" => ("chat.deleted", &data["roomId"], json!({ "id": data["roomId"] })),
+        // in a room's channel, of that room
+        "rooms-updated" => ("resync", &data["rooms"][0]["id"], json!({ "chatId": data["rooms"][0]["id"] })),
         _ => return None,
     };
     Some(json!({ "type": kind, "chatId": chat, "payload": payload }))
+}
+
+/// What Supabase's server says of itself: the only news is that a chat, or all, is to be listed anew.
+pub fn of_system(payload: &Value) -> Option<Value> {
+    let chat = Some(&payload["chat_id"]).filter(|chat| **chat != "*");
+    (payload["extension"] == "resync")
+        .then(|| json!({ "type": "resync", "chatId": chat, "payload": { "chatId": payload["chat_id"] } }))
 }
 
 /// That a subscription began.
