@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::realtime::line::{Heard, Line, Protocol, Since};
+use crate::realtime::tongue::PUSHER_KEY;
 use crate::realtime::words;
 use crate::support::npm::{Client, Node};
 use crate::support::{DEADLINE, Person};
@@ -21,11 +22,8 @@ const REST: Duration = Duration::from_millis(200);
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// What has not come after this long, once everybody else has it, does not come.
 const QUIET: Duration = Duration::from_millis(700);
-/// How often supabase-js says that it is there, in ms: what was sent before the last but one has arrived.
-const HEARTBEAT: u32 = 500;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(dead_code, reason = "the adapters are to come")]
 pub enum Door {
     WebSocket,
     Stream,
@@ -34,7 +32,7 @@ pub enum Door {
     Pusher,
 }
 
-pub const DOORS: [Door; 4] = [Door::WebSocket, Door::Stream, Door::SupabaseOne, Door::SupabaseTwo];
+pub const DOORS: [Door; 5] = [Door::WebSocket, Door::Stream, Door::SupabaseOne, Door::SupabaseTwo, Door::Pusher];
 
 impl Door {
     /// Whether stock clients go through it, which come back by themselves.
@@ -47,6 +45,21 @@ impl Door {
     }
 }
 
+/// How somebody's clients are set.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How often supabase-js says that it is there, in ms: what was sent before the last but one has arrived. Then it asks for a token, too.
+    pub heartbeat: u32,
+    /// Whether they have a Node of their own, which can be stopped.
+    pub is_apart: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { heartbeat: 500, is_apart: false }
+    }
+}
+
 /// Somebody who listens.
 pub struct Ear {
     pub door: Door,
@@ -55,6 +68,8 @@ pub struct Ear {
     voice: Voice,
     /// The messages that it was told of.
     had: HashSet<String>,
+    /// A fresher token of theirs, and when they have it.
+    renewal: Option<(Instant, Person)>,
     /// What became of its connections and subscriptions.
     pub log: Vec<String>,
     is_gone: bool,
@@ -68,7 +83,13 @@ enum Voice {
 
 impl Ear {
     /// Listens to a chat: what is written after this is heard. Or why not.
-    pub async fn begin(door: Door, node: Option<&Arc<Node>>, person: &Person, chat: Uuid) -> Result<Self, String> {
+    pub async fn begin(
+        door: Door,
+        node: Option<&Arc<Node>>,
+        person: &Person,
+        chat: Uuid,
+        options: Options,
+    ) -> Result<Self, String> {
         let stock = || node.expect("stock clients have a Node");
         let voice = match door {
             Door::WebSocket | Door::Stream => {
@@ -79,7 +100,7 @@ impl Ear {
             Door::SupabaseOne | Door::SupabaseTwo => {
                 let vsn = if door == Door::SupabaseOne { "1.0.0" } else { "2.0.0" };
                 let params = json!({ "resume_id": Uuid::new_v4() });
-                let realtime = json!({ "vsn": vsn, "params": params, "heartbeatIntervalMs": HEARTBEAT });
+                let realtime = json!({ "vsn": vsn, "params": params, "heartbeatIntervalMs": options.heartbeat });
                 let mut client = stock().supabase(person, json!({ "realtime": realtime })).await;
                 let rows = |table: &str, column: &str| {
                     let filter = format!("{column}=eq.{chat}");
@@ -92,14 +113,14 @@ impl Ear {
                 Voice::Stock(Box::new(client), channel, Arc::clone(stock()))
             }
             Door::Pusher => {
-                let mut client = stock().pusher(person, "key", json!({ "resume_id": Uuid::new_v4() })).await;
+                let mut client = stock().pusher(person, PUSHER_KEY, json!({ "resume_id": Uuid::new_v4() })).await;
                 let channel = format!("private-room-{chat}");
                 client.does("subscribe", json!({ "channel": channel })).await;
                 Voice::Stock(Box::new(client), channel, Arc::clone(stock()))
             }
         };
         let person = person.clone();
-        let mut ear = Self { door, chat, person, voice, had: HashSet::new(), log: Vec::new(), is_gone: false };
+        let mut ear = Self { door, chat, person, voice, had: HashSet::new(), renewal: None, log: Vec::new(), is_gone: false };
         ear.begins().await?;
         Ok(ear)
     }
@@ -119,12 +140,17 @@ impl Ear {
         }
     }
 
-    /// From now on it comes with this token: a fresher one of theirs.
-    pub async fn renews(&mut self, person: &Person) {
-        self.person = person.clone();
+    /// After so long it comes with this token: a fresher one of theirs.
+    pub fn renews(&mut self, person: &Person, after: Duration) {
+        self.renewal = Some((Instant::now() + after, person.clone()));
+    }
+
+    async fn looks_for_a_token(&mut self) {
+        let Some((_, person)) = self.renewal.take_if(|(at, _)| *at <= Instant::now()) else { return };
         if let Voice::Stock(client, ..) = &mut self.voice {
             client.does("setToken", json!({ "token": person.token() })).await;
         }
+        self.person = person;
     }
 
     /// Its connection breaks.
@@ -147,6 +173,7 @@ impl Ear {
     /// What comes next of its chat. Who loses the line connects again, and goes on from what they have.
     pub async fn next(&mut self) -> Value {
         loop {
+            self.looks_for_a_token().await;
             let frame = match &mut self.voice {
                 Voice::Line(..) => self.next_of_line().await,
                 Voice::Stock(..) => self.next_of_client().await,
@@ -190,7 +217,7 @@ impl Ear {
 
     async fn next_of_client(&mut self) -> Option<Value> {
         let Voice::Stock(client, channel, _) = &mut self.voice else { return None };
-        let said = client.next().await;
+        let said = timeout(PING_EVERY, client.next()).await.ok()?;
         if said.get("channel").is_some_and(|of| of != channel.as_str()) {
             return None;
         }
@@ -204,8 +231,12 @@ impl Ear {
                 }
             }
             "system" => {
-                self.log.push(format!("system {}: {}", said["payload"]["status"], said["payload"]["message"]));
-                None
+                let (status, message) = (&said["payload"]["status"], said["payload"]["message"].as_str()?);
+                if status != "ok" {
+                    let words: Vec<&str> = message.split(':').next()?.split(' ').take(4).collect();
+                    self.log.push(words.join(" "));
+                }
+                words::of_system(&said["payload"])
             }
             "closed" => {
                 self.log.push(format!("closed {}", said["code"]));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::ear::{Door, Ear};
+use super::ear::{Door, Ear, Options};
 use crate::cli::program::Serving;
 use crate::realtime::fleet::{free_address, serving_at};
 use crate::support::npm::Node;
@@ -32,19 +32,18 @@ impl World {
     }
 
     /// Somebody who listens to the chat. Or why not.
-    pub async fn tries(&self, person: &Person) -> Result<Ear, String> {
-        Ear::begin(self.door, self.node.as_ref(), person, self.chat).await
+    pub async fn tries(&self, person: &Person, options: Options) -> Result<Ear, String> {
+        let own = if options.is_apart && self.door.is_stock() { Node::start().await.map(Arc::new) } else { None };
+        Ear::begin(self.door, own.as_ref().or(self.node.as_ref()), person, self.chat, options).await
     }
 
     /// Somebody who listens to the chat, and may.
     pub async fn listens(&self, person: &Person) -> Ear {
-        self.tries(person).await.unwrap_or_else(|why| panic!("{} may not listen: {why}", person.name))
+        self.listens_with(person, Options::default()).await
     }
 
-    /// The same, whose clients have a Node of their own, which can be stopped.
-    pub async fn listens_apart(&self, person: &Person) -> Ear {
-        let node = if self.door.is_stock() { Node::start().await.map(Arc::new) } else { None };
-        Ear::begin(self.door, node.as_ref(), person, self.chat).await.expect("they may listen")
+    pub async fn listens_with(&self, person: &Person, options: Options) -> Ear {
+        self.tries(person, options).await.unwrap_or_else(|why| panic!("{} may not listen: {why}", person.name))
     }
 
     /// Alice's own socket, by which is known what everybody else could have heard.
