@@ -123,8 +123,9 @@ mod tests {
             bytes_from_client("private-room-x", None, "drawn", &[0, 255]),
             framed("room-x", None, &tail("room-deleted", &json!({ "roomId": user }))),
         ];
-        let told = told.iter().map(|text| format!("{}\n", json!({ "text": text }))).collect::<String>();
-        assert!(told == TOLD, "tests/clients/frames/pusher-answers.jsonl would be:\n{told}");
+        let told: Vec<String> = told.iter().map(|text| json!({ "text": text }).to_string()).collect();
+        let written: Vec<&str> = TOLD.lines().collect();
+        assert!(told == written, "tests/clients/frames/pusher-answers.jsonl would be:\n{}", told.join("\n"));
     }
 
     #[test]
