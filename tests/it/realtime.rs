@@ -4,6 +4,7 @@ mod access;
 mod asyncapi;
 mod broadcasts;
 mod conformance;
+mod examples;
 mod faults;
 mod fleet;
 mod follower;

@@ -172,39 +172,3 @@ async fn a_token_that_ends_has_the_client_come_back_with_another() {
     let refused = hers.event(&channel, "pusher:subscription_error").await;
     assert_eq!(refused["data"]["status"], 401, "it has no other: {refused}");
 }
-
-#[tokio::test]
-async fn the_documents_first_lines_work_as_they_stand() {
-    let Some(folder) = crate::support::npm::folder().await else { return };
-    let server = TestServer::start().await;
-    let alice = server.person("alice").await;
-    let room = alice.room("ours", "private").await;
-    let document = include_str!("../../../../openapi/pusher.md");
-    let lines = document.split("```js\n").nth(1).and_then(|rest| rest.split("```").next()).expect("lines");
-    let program = format!(
-        "import Pusher from 'pusher-js'
-        const [URL, token, ROOM] = ['{}', () => '{}', '{room}']
-        const {{ hostname: HOST, port: PORT }} = new globalThis.URL(URL)
-        const show = (line) => console.log(line)
-        {lines}",
-        server.app.url(),
-        alice.token()
-    );
-    let mut node = tokio::process::Command::new("node")
-        .args(["--input-type=module", "--eval", &program])
-        .current_dir(folder)
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("node");
-    let mut shown = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(node.stdout.take().expect("its output")));
-    let mut next = async || timeout(DEADLINE, shown.next_line()).await.expect("in time").expect("a line").expect("one more");
-    assert_eq!(next().await, "listening");
-    let said = alice.says(room, "hello").await["id"].as_str().expect("an id").to_owned();
-    assert_eq!(next().await, "alice: hello");
-    let path = format!("/chats/{room}/messages/{said}");
-    alice.patch(&path, json!({ "text": "hello all" })).await.expect_status(200);
-    assert_eq!(next().await, format!("{said} says now: hello all"));
-    alice.delete(&path).await.expect_status(204);
-    assert_eq!(next().await, format!("{said} is gone"));
-}
