@@ -80,6 +80,38 @@ impl Protocol {
         }
     }
 
+    /// The code with which who does not read is closed; 0: with none.
+    pub fn too_slow(self) -> u16 {
+        match self {
+            Self::SocketOne | Self::SocketAll | Self::SupabaseOne | Self::SupabaseAll => 1013,
+            Self::PusherOne => 4100,
+            Self::StreamOne | Self::StreamAll => 0,
+        }
+    }
+
+    /// How it begins to say this code of a problem.
+    pub fn refusal(self, code: &'static str) -> &'static str {
+        match (self, code) {
+            (Self::SocketOne | Self::SocketAll | Self::StreamOne | Self::StreamAll, _) | (Self::PusherOne, "token_expired") => {
+                code
+            }
+            (Self::SupabaseOne | Self::SupabaseAll, "token_expired") => "InvalidJWTToken: Token has expired",
+            (Self::SupabaseOne | Self::SupabaseAll, _) => {
+                "Unauthorized: You do not have permissions to read from this Channel topic"
+            }
+            (Self::PusherOne, "chats_exist") => "404",
+            (Self::PusherOne, _) => "403",
+        }
+    }
+
+    /// Whether who may read deleted messages is told what they said.
+    pub fn shows_deleted(self) -> bool {
+        match self {
+            Self::SocketOne | Self::SocketAll | Self::StreamOne | Self::StreamAll => true,
+            Self::SupabaseOne | Self::SupabaseAll | Self::PusherOne => false,
+        }
+    }
+
     fn tongue(self) -> Option<Tongue> {
         match self {
             Self::SocketOne | Self::SocketAll => Some(Tongue::Native),

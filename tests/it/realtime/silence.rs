@@ -151,18 +151,6 @@ async fn comes_back(loser: &Person, chat: Uuid, protocol: Protocol) -> String {
     }
 }
 
-/// How a protocol begins to say this code.
-fn refusal(protocol: Protocol, code: &'static str) -> &'static str {
-    match (protocol.by_name(), code) {
-        (Protocol::SupabaseOne, "token_expired") => "InvalidJWTToken: Token has expired",
-        (Protocol::SupabaseOne, _) => "Unauthorized: You do not have permissions to read from this Channel topic",
-        (Protocol::PusherOne, "token_expired") => code,
-        (Protocol::PusherOne, "chats_exist") => "404",
-        (Protocol::PusherOne, _) => "403",
-        _ => code,
-    }
-}
-
 /// Sends without a rest until it is told to stop or is refused.
 fn bursts(person: Person, chat: Uuid, stop: watch::Receiver<bool>) -> JoinHandle<usize> {
     tokio::spawn(async move {
@@ -265,7 +253,7 @@ async fn is_lost(server: Arc<TestServer>, way: Way, code: &'static str) -> BTree
             }
         };
         let again = comes_back(&loser, chat, protocol).await;
-        assert!(again.starts_with(refusal(protocol, code)), "{place}: {again}");
+        assert!(again.starts_with(protocol.refusal(code)), "{place}: {again}");
         table.insert(protocol, how);
     }
     table
@@ -342,8 +330,7 @@ async fn who_is_a_moderator_no_longer_is_told_to_begin_anew_and_hears_no_deleted
         };
         let anew = told.iter().rposition(|frame| frame["type"] == "resync");
         let anew = anew.unwrap_or_else(|| panic!("{protocol:?}: not told to begin anew"));
-        let is_shown = !matches!(protocol.by_name(), Protocol::SupabaseOne | Protocol::PusherOne);
-        assert!(words(&told[..anew]) > 0 || !is_shown, "{protocol:?}: a moderator reads deleted messages");
+        assert_eq!(words(&told[..anew]) > 0, protocol.shows_deleted(), "{protocol:?}: a moderator reads deleted messages");
         assert_eq!(words(&told[anew..]), 0, "{protocol:?}: {:?}", &told[anew..]);
         let gone = told[anew..].iter().filter(|frame| frame["type"] == "message.deleted").count();
         assert!(gone >= AFTER, "{protocol:?}: {gone} of {AFTER} are told to be gone");
