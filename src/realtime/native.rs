@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::frames::client::{
-    Broadcast, MessageCreate, MessageDelete, MessageUpdate, Ping, Presence, Read, Subscribe, SubscribeAll, Token, Typing,
+    Broadcasting, MessageCreate, MessageDelete, MessageUpdate, Ping, Presence, Read, Subscribe, SubscribeAll, Token, Typing,
     Unsubscribe,
 };
 use self::frames::server::{
@@ -297,7 +297,7 @@ impl Native {
             Asked::Typing(Typing { chat_id: chat, body }) => {
                 (chat, Method::POST, format!("/chats/{chat}/typing"), Some(body), done)
             }
-            Asked::Broadcast(Broadcast { chat_id: chat, body }) => {
+            Asked::Broadcasting(Broadcasting { chat_id: chat, body }) => {
                 let answer = |told| Answer::Broadcast(BroadcastAnswer(told));
                 (chat, Method::POST, format!("/chats/{chat}/broadcasts"), Some(body), answer)
             }

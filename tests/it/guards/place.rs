@@ -47,9 +47,9 @@ impl Room {
         // hers alone: what nobody else lists or ends
         erin.put(&format!("/chats/{id}/messages/{message}/reactions/👍"), json!({})).await.expect_status(200);
         erin.put(&format!("/chats/{id}/read"), json!({ "seq": 1_000_000 })).await.expect_status(200);
-        // what she says of herself, as a connection of hers would have it written down; for as long as the server lives
+        // what she says of herself, as a connection of hers would have it written down; for as long as the server lives; called as she is
         let state = "insert into chat.presence_states (process_id, id, chat_id, user_id, key, state)
-                     select l.process_id, $1, $1, $2, 'what is ours', '1' from chat_private.leases l";
+                     select l.process_id, $2, $1, $2, 'what is ours', '1' from chat_private.leases l";
         let rows = server.database.db_owner().await.execute(state, &[&id, &erin.id]).await.expect(state);
         assert_eq!(rows, 1, "{state}");
         erin.befriend(&outsider).await;

@@ -192,6 +192,10 @@ async fn things_happen(
     doors.hear(contract, "typing", chat).await;
     contract.asks(hers, json!({ "type": "presence", "payload": { "status": "away" } })).await;
     doors.hear(contract, "presence", chat).await;
+    for said in [json!({ "event": "cursor", "payload": { "x": 1 } }), json!({ "event": "ink", "bytes": "AP8=" })] {
+        contract.asks(hers, json!({ "type": "broadcast", "chatId": chat, "payload": said })).await;
+        doors.hear(contract, "broadcast", chat).await;
+    }
     contract.asks(hers, json!({ "type": "message.delete", "chatId": chat, "payload": { "id": said } })).await;
     // who sees deleted messages is told which, everybody else that one is gone
     assert!(contract.hears(hers, "message.deleted", chat).await["payload"]["deletedAt"].is_string());

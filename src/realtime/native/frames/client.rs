@@ -32,7 +32,7 @@ super::spec::client_frames! {
     /// Say that one types, or does no more; to be repeated every few seconds.
     Typing = "typing" extends "TypingUpdate" => Ack;
     /// Tell those who are in a chat something that nobody keeps. The payload is the body of `sendBroadcast`.
-    Broadcast = "broadcast" extends "NewBroadcast" => Ack;
+    Broadcasting = "broadcast" extends "NewBroadcast" => Ack;
     /// Say whether one looks at this connection; it is online when it opens.
     Presence = "presence" => Ack;
     /// Give a fresher token of the same person.
@@ -212,7 +212,7 @@ impl Payload for Typing {
 /// Something to tell the others.
 #[derive(Debug, PartialEq, Object)]
 #[oai(rename_all = "camelCase")]
-pub struct Broadcast {
+pub struct Broadcasting {
     /// The chat.
     pub chat_id: Uuid,
     /// The body of the request: the API reads it, and says what is wrong with it.
@@ -220,7 +220,7 @@ pub struct Broadcast {
     pub body: Value,
 }
 
-impl Payload for Broadcast {
+impl Payload for Broadcasting {
     fn read(fields: &Fields) -> Result<Self, String> {
         Ok(Self { chat_id: fields.chat()?, body: fields.body(&["chatId"])? })
     }
