@@ -3,7 +3,9 @@
 //! Rows are made of what the API shows ([`crate::api::shapes`]), under the names, in the order and with the types of the tables' columns, and
 //! each value is as `to_jsonb` writes it. A test holds both to the catalogue.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use serde_with::skip_serializing_none;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use uuid::Uuid;
@@ -252,18 +254,38 @@ impl Row {
     pub fn data(&self, at: Timestamp, some: Option<&[&'static Column]>) -> String {
         let is_told = |column: &&Column| some.is_none_or(|some| column.is_key || some.contains(column));
         let told = || self.table.columns().iter().filter(is_told);
-        let columns: Vec<Value> = told().map(|column| json!({ "name": column.name, "type": column.kind.name() })).collect();
         let pick = |column: &Column| Some((column.name.to_owned(), self.values.get(column.name)?.clone()));
-        let mut data = json!({ "type": self.action.name(), "commit_timestamp": at, "columns": columns });
-        if self.action != Action::Delete {
-            data["record"] = told().filter_map(pick).collect::<Map<_, _>>().into();
-        }
-        if self.action != Action::Insert {
-            data["old_record"] = told().filter(|column| column.is_key).filter_map(pick).collect::<Map<_, _>>().into();
-        }
-        data["errors"] = Value::Null;
-        data.to_string()
+        let data = Data {
+            action: self.action.name(),
+            commit_timestamp: at,
+            columns: told().map(|column| ToldColumn { name: column.name, kind: column.kind.name() }).collect(),
+            record: (self.action != Action::Delete).then(|| told().filter_map(pick).collect()),
+            old_record: (self.action != Action::Insert).then(|| told().filter(|column| column.is_key).filter_map(pick).collect()),
+            errors: None,
+        };
+        serde_json::to_string(&data).unwrap_or_default()
     }
+}
+
+/// What is told of a row that changed.
+#[skip_serializing_none]
+#[derive(Serialize)]
+struct Data {
+    #[serde(rename = "type")]
+    action: &'static str,
+    commit_timestamp: Timestamp,
+    columns: Vec<ToldColumn>,
+    record: Option<Map<String, Value>>,
+    old_record: Option<Map<String, Value>>,
+    #[serialize_always]
+    errors: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct ToldColumn {
+    name: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
 }
 
 fn message(message: &Message) -> Map<String, Value> {
@@ -332,62 +354,4 @@ fn moment(Timestamp(at): Timestamp) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use time::macros::datetime;
-
-    use super::*;
-
-    fn change(kind: ChangeKind) -> Change {
-        Change {
-            kind,
-            chat_id: Uuid::from_u128(1),
-            rev: 7,
-            message: None,
-            message_id: None,
-            participant: None,
-            user_id: None,
-            chat: None,
-        }
-    }
-
-    #[test]
-    fn moments_have_no_more_digits_than_they_need() {
-        assert_eq!(moment(Timestamp(datetime!(2026-01-02 03:04:05.120 UTC))), "2026-01-02T03:04:05.12+00:00");
-        assert_eq!(moment(Timestamp(datetime!(2026-01-02 03:04:05 +02:00))), "2026-01-02T01:04:05+00:00");
-    }
-
-    #[test]
-    fn what_is_gone_is_told_by_its_key() {
-        let gone = Change { message_id: Some(Uuid::from_u128(2)), ..change(ChangeKind::MessageDeleted) };
-        let row = |change: &Change| Row::new(place_of(change.kind, change), change);
-        assert_eq!(place_of(gone.kind, &gone), (Table::Messages, Action::Delete));
-        assert!(row(&gone).values.keys().eq(["chat_id", "id"]));
-        let left = Change { user_id: Some(Uuid::from_u128(3)), ..change(ChangeKind::ParticipantLeft) };
-        assert_eq!(place_of(left.kind, &left), (Table::Participants, Action::Delete));
-        let ended = change(ChangeKind::ChatDeleted);
-        assert_eq!(row(&ended), Row::chat_is_gone(Uuid::from_u128(1)));
-    }
-
-    #[test]
-    fn a_row_has_each_column_in_its_order_or_those_that_are_asked_for_with_its_key() {
-        let profile = json!({ "id": Uuid::from_u128(1), "uid": "u", "type": "room", "visibility": "public", "readOnly": true });
-        let row = Row::chat_is_entered(&profile);
-        assert!(row.values.keys().eq(CHATS.iter().map(|column| column.name)));
-        assert_eq!((&row.values["read_only"], &row.values["topic"]), (&json!(true), &Value::Null));
-        let at = Timestamp(datetime!(2026-01-02 03:04:05 UTC));
-        let some = Table::Chats.column("topic").map(|column| vec![column]);
-        assert_eq!(
-            row.data(at, some.as_deref()),
-            concat!(
-                r#"{"type":"INSERT","commit_timestamp":"2026-01-02T03:04:05.000000Z","columns":[{"name":"id","type":"uuid"},"#,
-                r#"{"name":"topic","type":"text"}],"record":{"id":"00000000-0000-0000-0000-000000000001","topic":null},"errors":null}"#
-            )
-        );
-    }
-
-    #[test]
-    fn participants_have_two_names_and_other_tables_are_not_told() {
-        assert_eq!(Table::named("chat_participants"), Table::named("participants"));
-        assert_eq!(Table::named("users"), None);
-    }
-}
+mod tests;

@@ -1,6 +1,57 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::super::join::Join;
+use super::super::presence;
+use super::super::rows::Row;
 use super::*;
+use crate::realtime::asides::Track;
+use crate::wire::Timestamp;
 
 const TOPIC: &str = "realtime:chat:abc";
+
+/// What a client is told, frame by frame, in both versions. Where this is changed on purpose, the test says what to write here instead.
+const TOLD: &str = include_str!("../../../../tests/clients/frames/supabase-answers.jsonl");
+
+#[test]
+fn what_is_told_is_what_it_was() {
+    let asked = json!({ "config": { "postgres_changes": [{ "event": "*", "schema": "public", "table": "chats", "filter": "uid=eq.u" }] } });
+    let answer = Join::read(TOPIC, &asked).expect("a join").answer();
+    let profile =
+        json!({ "id": Uuid::from_u128(1), "uid": "u", "type": "room", "visibility": "public", "name": "é", "readOnly": false });
+    let row = Row::chat_is_entered(&profile);
+    let at = Timestamp(time::macros::datetime!(2026-01-02 03:04:05.678 UTC));
+    let gone = Row::chat_is_gone(Uuid::from_u128(1));
+    let track = Track { id: "ref".to_owned(), key: "u1".to_owned(), state: json!({ "at": "home" }) };
+    let mut told = String::new();
+    for version in [Version::One, Version::Two] {
+        let heartbeat = Asker { topic: "phoenix".to_owned(), join_ref: None, reference: Some("9".to_owned()) };
+        let texts = [
+            reply(version, &asker(), Ok(answer.clone())),
+            reply(version, &asker(), Err("Unauthorized: no".to_owned())),
+            reply(version, &heartbeat, Ok(json!({}))),
+            end(version, TOPIC, Some("6"), "phx_close"),
+            end(version, TOPIC, Some("6"), "phx_error"),
+            system(version, TOPIC, "postgres_changes", true, "Subscribed to PostgreSQL"),
+            resync(version, TOPIC, None),
+            resync(version, TOPIC, Some(Uuid::from_u128(1))),
+            change(version, TOPIC, &[1], "public", "chats", &row.data(at, None)),
+            change(version, TOPIC, &[1, 2], "chat", "chats", &gone.data(at, None)),
+            broadcast(version, TOPIC, "typing", &json!({ "user": "é" })),
+            push(version, TOPIC, "presence_state", &presence::state([&track]).to_string()),
+            push(version, TOPIC, "presence_diff", &presence::diff(&[], std::slice::from_ref(&track))),
+        ];
+        for text in texts {
+            told.push_str(&json!({ "text": text }).to_string());
+            told.push('\n');
+        }
+        if let Some(bytes) = broadcast_bytes(version, TOPIC, "drawing", &[0, 1, 254, 255]) {
+            told.push_str(&json!({ "base64": STANDARD.encode(bytes) }).to_string());
+            told.push('\n');
+        }
+    }
+    assert!(told == TOLD, "tests/clients/frames/supabase-answers.jsonl would be:\n{told}");
+}
 
 fn both(write: impl Fn(Version) -> String) -> [Value; 2] {
     [Version::One, Version::Two].map(|version| serde_json::from_str(&write(version)).expect("JSON"))

@@ -2,11 +2,12 @@
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::wire::{Came, Wire};
 use super::{changes, channel};
-use crate::support::{Person, TestServer};
+use crate::support::{DEADLINE, Person, TestServer};
 
 const PATHS: [&str; 2] = ["/realtime/v1/websocket", "/socket/websocket"];
 
@@ -19,7 +20,7 @@ async fn a_socket_is_opened_with_a_key_and_in_a_version_that_is_known() {
             assert!(Wire::open(url, path, query).await.is_ok(), "{path} {query}");
         }
     }
-    let refused = async |query: &str| Wire::open(url, PATHS[0], query).await.err().expect("it is refused");
+    let refused = async |query: &str| Wire::open(url, PATHS[0], query).await.expect_err("it is refused");
     assert_eq!(refused("vsn=2.0.0").await, (401, json!({ "error": "API key is missing" })));
     assert_eq!(refused("apikey=x&vsn=3.0.0").await.0, 400);
     assert_eq!(refused(&format!("apikey=x&resume_id={}", "x".repeat(129))).await.0, 400);
@@ -179,4 +180,45 @@ async fn pages_may_send_the_headers_that_the_client_sends() {
     assert_eq!(answer.status().as_u16(), 200);
     let allowed = answer.headers()["access-control-allow-headers"].to_str().expect("a text").to_ascii_lowercase();
     assert!(["apikey", "authorization", "content-type", "x-client-info"].iter().all(|name| allowed.contains(name)), "{allowed}");
+}
+
+#[tokio::test]
+async fn the_documents_first_lines_work_as_they_stand() {
+    let Some(folder) = crate::support::npm::folder().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let chat = alice.group_with(&[&bob]).await;
+    let document = include_str!("../../../../openapi/supabase.md");
+    let lines = document.split("```js\n").nth(1).and_then(|rest| rest.split("```").next()).expect("lines");
+    let program = format!(
+        "import {{ createClient }} from '@supabase/supabase-js'
+        import ws from 'ws'
+        globalThis.WebSocket ??= ws
+        const [URL, KEY, token, CHAT, NAME] = ['{}', 'anon', () => '{}', '{chat}', 'bob']
+        const show = (line) => console.log(line)
+        {lines}",
+        server.app.url(),
+        bob.token()
+    );
+    let mut node = tokio::process::Command::new("node")
+        .args(["--input-type=module", "--eval", &program])
+        .current_dir(folder)
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("node");
+    let mut shown = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(node.stdout.take().expect("its output")));
+    let mut next = async || timeout(DEADLINE, shown.next_line()).await.expect("in time").expect("a line").expect("one more");
+    assert_eq!(next().await, "SUBSCRIBED");
+    assert_eq!(next().await, "here: ");
+    let said = alice.says(chat, "hello").await["id"].as_str().expect("an id").to_owned();
+    assert_eq!(next().await, "new: hello");
+    let path = format!("/chats/{chat}/messages/{said}");
+    alice.patch(&path, json!({ "text": "hello all" })).await.expect_status(200);
+    assert_eq!(next().await, format!("{said} says now: hello all"));
+    let typing = json!({ "event": "typing", "payload": { "name": "alice" } });
+    alice.post(&format!("/chats/{chat}/broadcasts"), typing).await.expect_status(202);
+    assert_eq!(next().await, "alice types");
+    alice.delete(&path).await.expect_status(204);
+    assert_eq!(next().await, format!("{said} is gone"));
 }
