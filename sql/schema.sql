@@ -316,7 +316,7 @@ create trigger _200_people before insert on chat.blocks
 for each row
 execute function chat_private.hold_party();
 
--- states.1. Binds everyone.
+-- presence.1. Binds everyone.
 create trigger _900_hide_states after insert or delete on chat.blocks
 for each row
 execute function chat_private.hide_states();
@@ -556,7 +556,7 @@ create trigger _900_bury before delete on chat.participants
 for each row
 execute function chat_private.bury_participant();
 
--- states.2. Binds everyone.
+-- presence.3. Binds everyone.
 create trigger _900_end_states after update of left_at on chat.participants
 for each row when (old.left_at is null and new.left_at is not null)
 execute function chat_private.end_states();
@@ -1055,7 +1055,7 @@ create index presence_by_user on chat.presence (user_id);
 
 alter table chat.presence enable row level security;
 
--- presence.1: who is in a chat sees who of the others in it is online, away or offline; a block between two hides it from both
+-- presence.1: who is in a chat sees who of the others in it is online, away or offline, and what they say of themselves; a block between two hides it from both
 create policy select_companion on chat.presence for select
 to authenticated
 using ((user_id = (select chat.uid())
@@ -1087,7 +1087,7 @@ create unlogged table chat.presence_states (
   since timestamp with time zone not null default clock_timestamp(),  -- Since when.
   ended_at timestamp with time zone,  -- Until when; such a one is kept for half a minute.
   constraint presence_states_pkey primary key (process_id, id),
-  constraint state_is_short check (octet_length(state::text) <= 8192 and length(key) >= 1 and length(key) <= 255),  -- states.3: a state has at most 8,192 bytes, and its key 1 to 255 characters
+  constraint state_is_short check (octet_length(state::text) <= 8192 and length(key) >= 1 and length(key) <= 255),  -- presence.4: what somebody says of themselves has at most 8,192 bytes, and its key 1 to 255 characters
   constraint presence_states_process_id_fkey
     foreign key (process_id) references chat_private.leases(process_id) on delete cascade
 );
@@ -1098,7 +1098,7 @@ create index presence_states_ended on chat.presence_states (ended_at) where ende
 
 alter table chat.presence_states enable row level security;
 
--- states.1: who is in a chat sees what those who are here say of themselves in it; a block between two hides it from both
+-- presence.1: who is in a chat sees who of the others in it is online, away or offline, and what they say of themselves; a block between two hides it from both
 create policy select_companion on chat.presence_states for select
 to authenticated
 using (ended_at is null
@@ -1116,7 +1116,7 @@ to service_role, chat_auditor
 using (true);
 
 grant select on chat.presence_states to service_role, chat_auditor;
-grant select (id, chat_id, user_id, key, state, since, ended_at) on chat.presence_states to authenticated;
+grant select (id, chat_id, user_id, key, state, since, ended_at) on chat.presence_states to anon, authenticated;
 
 -- chat_private.migrations -----------------------------------------------------------------------------------
 -- Which migrations this database has had. Its presence says that the schema chat is ours.
@@ -1322,7 +1322,7 @@ create view chat_private.doors (
   door text,
   rule text
 )
-as …f8cb21e44158;
+as …1d4f92b65b32;
 
 -- chat_private.holders --------------------------------------------------------------------------------------
 -- For each role, command and table: the policy that holds it, or who has none the policy of others, and the rule that it cites. For each role and door: its rule.
@@ -1364,10 +1364,10 @@ as …f935ce65d4ec;
 -- functions of chat -----------------------------------------------------------------------------------------
 
 -- Who came, left or changed in which chat since a snapshot, and which chats did; a last row end with the next snapshot.
-create function chat.arrivals(_since pg_snapshot) returns table(what text, chat_id uuid, user_id uuid, next_position text)
+create function chat.arrivals(_since pg_snapshot) returns table(what text, chat_id uuid, user_id uuid, may_be_listed boolean, next_position text)
 language sql
 stable
-as …c9d4fa136937;
+as …68a86f6276d4;
 grant execute on function chat.arrivals(pg_snapshot) to chat_relay;
 
 -- Tells those who are in a chat something that nobody keeps. Gives its id.
@@ -1600,10 +1600,10 @@ as …6e81f694ec7b;
 grant execute on function chat.live_epoch() to chat_relay;
 
 -- What people are called: pairs of a chat that one reads and someone who is or was in it.
-create function chat.names(_chats uuid[], _user_ids uuid[]) returns table(chat_id uuid, user_id uuid, display_name text, avatar_url text)
+create function chat.names(_chats uuid[], _user_ids uuid[]) returns table(chat_id uuid, user_id uuid, display_name text, username text, avatar_url text)
 language sql
 stable
-as …4568f6a56988;
+as …1cb97da82ca1;
 grant execute on function chat.names(uuid[],uuid[]) to anon, authenticated, service_role, chat_relay;
 
 -- The direct chat with this person: made if there is none, brought back if one left it.
@@ -1722,12 +1722,12 @@ as …63c3d89dd224;
 -- functions of chat_private ---------------------------------------------------------------------------------
 
 -- live.1, of chats that nobody asks for.
-create function chat_private.arrivals(_since pg_snapshot) returns table(what text, chat_id uuid, user_id uuid, next_position text)
+create function chat_private.arrivals(_since pg_snapshot) returns table(what text, chat_id uuid, user_id uuid, may_be_listed boolean, next_position text)
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …acbc79422634;
+as …9582a5ac2692;
 grant execute on function chat_private.arrivals(pg_snapshot) to chat_relay;
 
 -- audit.2: the line of a row that is written.
@@ -1798,7 +1798,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …e7ad45307cd1;
+as …487e7ae7e0fe;
 grant execute on function chat_private.broadcasts_told(bigint[]) to chat_relay;
 
 -- Tombstones for a chat deleted for good, and for those who were ever in it.
@@ -1981,7 +1981,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …5acdf5565838;
 
--- states.2: who is not in the chat says nothing there.
+-- presence.3: who is not in the chat says nothing there.
 create function chat_private.end_states() returns trigger
 language plpgsql
 volatile
@@ -2126,7 +2126,7 @@ create function chat_private.fact_of(_rule text, _chat uuid, _message uuid, _use
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …646d114a0e4f;
+as …aa7f447d9612;
 
 -- What someone is called whose token has no name.
 create function chat_private.fallback_name(_id uuid) returns text
@@ -2170,7 +2170,7 @@ set search_path = pg_catalog, pg_temp
 as …c1d434e81775;
 grant execute on function chat_private.forget_resumes() to chat_relay;
 
--- states.2: what ended is not kept.
+-- presence.3: what ended is not kept.
 create function chat_private.forget_states() returns boolean
 language plpgsql
 volatile
@@ -2219,7 +2219,7 @@ set search_path = pg_catalog, pg_temp
 as …c1c7aaa09a74;
 grant execute on function chat_private.held_rules() to chat_api;
 
--- states.1, when a block comes or goes.
+-- presence.1, when a block comes or goes.
 create function chat_private.hide_states() returns trigger
 language plpgsql
 volatile
@@ -2374,13 +2374,13 @@ set search_path = pg_catalog, pg_temp
 as …108dac69881b;
 grant execute on function chat_private.keep_resumes(uuid[],text[],text[],text[]) to chat_relay;
 
--- states.2, states.3, states.4.
+-- presence.3, presence.4, presence.5.
 create function chat_private.keep_states(_process uuid, _ended uuid[], _ids uuid[], _chats uuid[], _users uuid[], _keys text[], _states json[]) returns boolean
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …a5c332281586;
+as …63cb3e009836;
 grant execute on function chat_private.keep_states(uuid,uuid[],uuid[],uuid[],uuid[],text[],json[]) to chat_relay;
 
 -- One reset where tombstones were purged.
@@ -2534,12 +2534,12 @@ parallel safe
 as …ccb277270577;
 
 -- participants.1, for people of many chats at once.
-create function chat_private.names(_chats uuid[], _user_ids uuid[]) returns table(chat_id uuid, user_id uuid, display_name text, avatar_url text)
+create function chat_private.names(_chats uuid[], _user_ids uuid[]) returns table(chat_id uuid, user_id uuid, display_name text, username text, avatar_url text)
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode=force_generic_plan
-as …680b21b258c9;
+as …46259ba5d98d;
 grant execute on function chat_private.names(uuid[],uuid[]) to anon, authenticated, service_role, chat_relay;
 
 -- A fresh uid: 12 letters, 72 random bits.
@@ -2567,7 +2567,7 @@ create function chat_private.next_rev(_chat uuid, _above bigint default 0) retur
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-as …2233e38e0b3b;
+as …b471000bfd9e;
 
 -- A fact: the values that a constraint refused.
 create function chat_private.offending(_constraint text, _row jsonb) returns text
@@ -2605,7 +2605,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp set plan_cache_mode=force_generic_plan
-as …7214f18c72a1;
+as …4fa259a1afa0;
 grant execute on function chat_private.overviews(uuid[],uuid[]) to anon, authenticated, service_role;
 
 -- A fact: whether and as what somebody is in a chat.
@@ -2898,13 +2898,13 @@ set search_path = pg_catalog, pg_temp
 as …cff7e69926f9;
 grant execute on function chat_private.states_marks(uuid[]) to chat_relay;
 
--- states.1, of chats in which something changed.
+-- presence.1, of chats in which something changed.
 create function chat_private.states_told(_chats uuid[], _known uuid[], _over uuid[]) returns table(chat_id uuid, standing_rev bigint, mark text, id uuid, user_id uuid, key text, state json, is_living boolean, age_ms bigint, hidden_from uuid[])
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …6c827bb8830c;
+as …a1a63f22d827;
 grant execute on function chat_private.states_told(uuid[],uuid[],uuid[]) to chat_relay;
 
 -- Who of these is here, online or away.

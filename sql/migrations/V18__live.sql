@@ -152,7 +152,7 @@ begin atomic
 end;
 
 create function chat_private.arrivals(_since pg_snapshot)
-returns table (what text, chat_id uuid, user_id uuid, next_position text)
+returns table (what text, chat_id uuid, user_id uuid, may_be_listed boolean, next_position text)
 language plpgsql
 stable
 rows 10
@@ -160,27 +160,29 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 -- Who came, left or changed since a snapshot, and which chats: found by transaction, since a chat that nobody here listens to is asked for by
--- nobody. What is written by a transaction that is still under way is found when it has ended.
+-- nobody. may_be_listed: it is, or perhaps was, a public room, and who lists those is to look. What is written by a transaction that is still
+-- under way is found when it has ended.
 #variable_conflict use_column
 begin
   return query
-  select 'participant', p.chat_id, p.user_id, null::text
+  select 'participant', p.chat_id, p.user_id,
+         exists (select from chat.chats c where c.id = p.chat_id and c.visibility = 'public'), null::text
   from chat.participants p
   where p.xid >= pg_snapshot_xmin(_since) and chat_private.is_news(p.xid, _since);
   return query
-  select 'chat', c.id, null::uuid, null::text
+  select 'chat', c.id, null::uuid, c.type = 'room', null::text
   from chat.chats c
   where c.xid >= pg_snapshot_xmin(_since) and chat_private.is_news(c.xid, _since);
-  return query select 'end', null::uuid, null::uuid, pg_current_snapshot()::text;
+  return query select 'end', null::uuid, null::uuid, false, pg_current_snapshot()::text;
 end
 $$;
 
 create function chat.arrivals(_since pg_snapshot)
-returns table (what text, chat_id uuid, user_id uuid, next_position text)
+returns table (what text, chat_id uuid, user_id uuid, may_be_listed boolean, next_position text)
 language sql
 stable
 begin atomic
-  select a.what, a.chat_id, a.user_id, a.next_position from chat_private.arrivals(_since) a;
+  select a.what, a.chat_id, a.user_id, a.may_be_listed, a.next_position from chat_private.arrivals(_since) a;
 end;
 
 create function chat_private.live_epoch() returns table (epoch text, snapshot text, is_strict boolean, lobby uuid)

@@ -286,11 +286,15 @@ async fn welcome(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError> {
             ("participant", Some(chat), Some(user)) => {
                 hub.hint([chat]);
                 hub.arrived(user, chat);
-                hub.listed(chat);
+                if row.get("may_be_listed") {
+                    hub.listed(chat);
+                }
             }
             ("chat", Some(chat), _) => {
                 hub.hint([chat]);
-                hub.listed(chat);
+                if row.get("may_be_listed") {
+                    hub.listed(chat);
+                }
             }
             _ => life.snapshot = row.get("next_position"),
         }
@@ -382,7 +386,8 @@ fn event(row: &Row) -> Result<Event, DbError> {
 
 const EPOCH: &str = "select e.epoch, e.snapshot, e.is_strict, e.lobby from chat.live_epoch() e";
 
-const ARRIVALS: &str = "select a.what, a.chat_id, a.user_id, a.next_position from chat.arrivals($1::text::pg_snapshot) a";
+const ARRIVALS: &str =
+    "select a.what, a.chat_id, a.user_id, a.may_be_listed, a.next_position from chat.arrivals($1::text::pg_snapshot) a";
 
 const LIVE: &str = changes!(
     "

@@ -62,12 +62,11 @@ impl Ear {
         let mut listener = app.live().hub.connect(&identity(person));
         listener.listen(chat).expect("to one chat they may");
         loop {
-            match timeout(DEADLINE, listener.next()).await.expect("it is ready") {
-                Signal::Heard { what: Heard::Ready(ready), .. } => {
-                    ready.expect("they read it");
-                    break;
-                }
-                _ => {}
+            if let Signal::Heard { what: Heard::Ready(ready), .. } =
+                timeout(DEADLINE, listener.next()).await.expect("it is ready")
+            {
+                ready.expect("they read it");
+                break;
             }
         }
         Self { listener, chat, known: listed(person, chat).await }
@@ -333,7 +332,7 @@ async fn whoever_listens_and_then_lists_is_told_every_difference() {
         match random.below(24) {
             // as many as one person may say in a chat, whoever says them
             0..8 if all_said.len() < 20 => {
-                all_said.push(says(random.pick::<&App>(&apps), random.pick::<&Person>(&people), chat, &json!(step)))
+                all_said.push(says(random.pick::<&App>(&apps), random.pick::<&Person>(&people), chat, &json!(step)));
             }
             8..15 => drop(all_said.pop()),
             15 => all_said.reverse(),
