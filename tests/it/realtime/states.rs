@@ -275,6 +275,35 @@ async fn a_hint_that_is_lost_is_made_good_and_one_that_is_forged_tells_nothing()
 }
 
 #[tokio::test]
+async fn what_came_and_ended_unheard_is_told_to_have_ended_to_who_listed_it() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let chat = alice.group_with(&[&bob]).await;
+    let owner = server.database.db_owner().await;
+    let silent = "set chat.hints_to = 'nobody'";
+    owner.batch_execute(silent).await.expect(silent);
+    let begin = "insert into chat.presence_states (process_id, id, chat_id, user_id, key, state)
+                 select l.process_id, $1, $2, $3, 'laptop', '1' from chat_private.leases l";
+    let end = "update chat.presence_states set ended_at = clock_timestamp() where id = $1";
+    // in a chat of which nothing was read before, and in one of which something was
+    let mut hers = Ear::of(&server.app, &alice, chat).await;
+    for _ in 0..2 {
+        let id = Uuid::new_v4();
+        owner.execute(begin, &[&id, &chat, &bob.id]).await.expect(begin);
+        hers.known = listed(&alice, chat).await;
+        assert!(hers.known.contains_key(&id.to_string()));
+        owner.execute(end, &[&id]).await.expect(end);
+        hers.knows_what_is_listed(&alice).await;
+        // and one that nobody listed yet
+        let id = Uuid::new_v4();
+        owner.execute(begin, &[&id, &chat, &bob.id]).await.expect(begin);
+        hers.knows_what_is_listed(&alice).await;
+        owner.execute(end, &[&id]).await.expect(end);
+        hers.knows_what_is_listed(&alice).await;
+    }
+}
+
+#[tokio::test]
 async fn so_much_is_said_and_no_more() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);

@@ -26,7 +26,7 @@ const MESSAGES: usize = 40;
 const LATENCY_MAX: Duration = Duration::from_secs(10);
 
 /// Forged hints, each of a kind, with what is overheard: a chat, the prefix of a server process, a probe.
-const FORGERIES: [&str; 6] = [
+const FORGERIES: [&str; 7] = [
     // chats that do not exist
     "select pg_notify('chat', gen_random_uuid()::text) from generate_series(1, {count})",
     // one that does, with what looks like a server's name before it, or like nothing
@@ -37,6 +37,8 @@ const FORGERIES: [&str; 6] = [
     "select pg_notify('chat', '{probe}' || case when n = 1 then '' else repeat(',', n) end) from generate_series(1, {count}) n",
     // as long as they may be
     "select pg_notify('chat', rpad(n::text, 7999, ',' || replace('{chat}', '-', ''))) from generate_series(1, {count} / 10) n",
+    // what is told beside the log: broadcasts that are not there, states, markers and people
+    "select pg_notify('chat', concat('w{chat}.', n, ',s{chat},r{chat}.', md5(n::text), ',p', md5(n::text))) from generate_series(1, {count}) n",
     // what a believer would pass on
     "select pg_notify('chat', json_build_object('type', 'message.created', 'chatId', '{chat}', 'rev', n,
               'payload', json_build_object('text', 'forged'))::text) from generate_series(1, {count}) n",
