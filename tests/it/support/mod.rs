@@ -5,7 +5,6 @@
 pub mod cluster;
 pub mod database;
 pub mod document;
-#[expect(dead_code, reason = "the adapters' tests are to come")]
 pub mod npm;
 pub mod people;
 pub mod pooler;

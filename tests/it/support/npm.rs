@@ -123,11 +123,6 @@ impl Node {
         self.child.id().expect("it runs")
     }
 
-    /// Ends it as `kill -9` does.
-    pub async fn is_killed(&mut self) {
-        self.child.kill().await.expect("it is killed");
-    }
-
     /// A client of supabase-js of somebody's, whose `accessToken` is theirs.
     pub async fn supabase(&self, person: &Person, options: Value) -> Client {
         let mut client = self.client(&person.name);
