@@ -14,7 +14,8 @@ use super::fleet::{free_address, serving_at};
 use crate::support::{DEADLINE, Person, TestServer, npm};
 
 /// The documents of `openapi` with examples: how many each has, what they show when they listen, and before a message of alice's.
-const DOCUMENTS: [(&str, usize, &str, &str); 2] = [("live.md", 2, "listening", "alice"), ("pusher.md", 1, "listening", "alice")];
+const DOCUMENTS: [(&str, usize, &str, &str); 3] =
+    [("live.md", 2, "listening", "alice"), ("pusher.md", 1, "listening", "alice"), ("supabase.md", 1, "SUBSCRIBED", "new")];
 /// What is shown of connections and people, at any time.
 const PASSING: [&str; 6] = ["listening", "SUBSCRIBED", "CHANNEL_ERROR", "TIMED_OUT", "CLOSED", "here: "];
 /// What surrounds an example: what a browser has, and what is the developer's own.

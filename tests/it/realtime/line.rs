@@ -239,7 +239,8 @@ fn request_of(person: &Person, path: &str) -> Request<()> {
 
 /// A connection.
 pub enum Line {
-    Socket(Box<Socket>, Tongue),
+    /// One that may have asked whether the other side is there, and not been answered yet.
+    Socket(Box<Socket>, Tongue, bool),
     Stream(Box<Events>),
     /// One that broke.
     Cut,
@@ -277,7 +278,7 @@ impl Line {
             socket.feed(message).await.map_err(|_| None)?;
         }
         socket.flush().await.map_err(|_| None)?;
-        Ok(Self::Socket(Box::new(socket), tongue))
+        Ok(Self::Socket(Box::new(socket), tongue, false))
     }
 
     async fn stream(person: &Person, protocol: Protocol, since: &Since) -> Result<Self, Refusal> {
@@ -308,9 +309,11 @@ impl Line {
         Self::socket(connection, person, protocol, &Since::now(&[chat])).await.expect("it answers")
     }
 
-    /// Asks whether the other side is there, where a client can ask.
+    /// Asks whether the other side is there, where a client can ask and has been answered: who asks anew says so that what came before the
+    /// answer is theirs.
     pub async fn ping(&mut self) {
-        if let Self::Socket(socket, tongue) = self {
+        if let Self::Socket(socket, tongue, is_asked @ false) = self {
+            *is_asked = true;
             // who does not take it does not answer either
             let _ = timeout(CONNECT_WAIT, socket.send(tongue.ping())).await;
         }
@@ -319,16 +322,22 @@ impl Line {
     /// What comes next. Nothing is lost if nobody waits for it to the end.
     pub async fn next(&mut self) -> Heard {
         match self {
-            Self::Socket(socket, tongue) => match socket.next().await {
+            Self::Socket(socket, tongue, is_asked) => match socket.next().await {
                 Some(Ok(Message::Text(text))) => {
                     let frame: Value = serde_json::from_str(&text).expect("frames are JSON");
+                    if tongue.is_pong(&frame) {
+                        *is_asked = false;
+                    }
                     if let Some(answer) = tongue.answer(&frame) {
                         let _ = socket.send(answer).await;
                     }
                     tongue.words(frame).map_or(Heard::Sign, |frame| Heard::Frame(frame, None))
                 }
                 Some(Ok(Message::Close(frame))) => Heard::End(frame.map(|frame| frame.code.into())),
-                Some(Ok(_)) => Heard::Sign,
+                Some(Ok(message)) => {
+                    *is_asked &= !message.is_pong();
+                    Heard::Sign
+                }
                 Some(Err(_)) | None => Heard::End(None),
             },
             Self::Stream(events) => match events.next().await {

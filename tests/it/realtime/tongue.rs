@@ -81,6 +81,17 @@ impl Tongue {
         }
     }
 
+    /// Whether a frame is the answer to the same.
+    pub fn is_pong(self, frame: &Value) -> bool {
+        match self {
+            // that is no text
+            Self::Native => false,
+            Self::Supabase { two: true } => frame[2] == "phoenix",
+            Self::Supabase { two: false } => frame["topic"] == "phoenix",
+            Self::Pusher => frame["event"] == "pusher:pong",
+        }
+    }
+
     /// What a frame is answered by, if it asks for something.
     pub fn answer(self, frame: &Value) -> Option<Message> {
         (self == Self::Pusher && frame["event"] == "pusher:ping")

@@ -1,16 +1,22 @@
 //! A device that listens to all chats of its owner, and applies what it hears as a client would.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::{interval, timeout};
 
 use crate::changes::device::{Device, text};
-use crate::support::{Person, Socket};
+use crate::realtime::line::{Heard, Line, Protocol, Since};
+use crate::support::{DEADLINE, Person, Socket};
 
 /// Frames that a device heard, whatever connection brought them.
 pub type Frames = Arc<Mutex<Vec<Value>>>;
+
+/// How often a client of rows says that it is there: what came before the last but one has arrived.
+const PING_EVERY: Duration = Duration::from_millis(200);
 
 /// A device with a connection.
 pub struct Listening {
@@ -20,10 +26,18 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Connects, and goes on from where the device stood.
-    pub async fn begin(person: Person, device: Device, frames: Frames) -> Self {
-        let mut socket = Socket::of(&person).await;
+    /// Connects, and goes on from where the device stood: by what the server knows of it, if it hears of rows.
+    pub async fn begin(person: Person, device: Device, frames: Frames, by_rows: Option<Since>) -> Self {
         let device = Arc::new(Mutex::new(device));
+        let reader = match by_rows {
+            None => Self::begin_by_frames(person, &device, &frames).await,
+            Some(since) => Self::begin_by_rows(person, &device, &frames, since).await,
+        };
+        Self { device, frames, reader }
+    }
+
+    async fn begin_by_frames(person: Person, device: &Arc<Mutex<Device>>, frames: &Frames) -> JoinHandle<()> {
+        let mut socket = Socket::of(&person).await;
         let mut subscribe = json!({ "type": "subscribe", "chatId": "*" });
         {
             let mut device = device.lock().await;
@@ -41,17 +55,43 @@ impl Listening {
             let fresh = Device::from_scratch(&person).await;
             device.chats = fresh.chats;
         }
-        let reader = tokio::spawn({
-            let (device, frames) = (Arc::clone(&device), Arc::clone(&frames));
-            async move {
-                loop {
-                    let frame = socket.next_in_any_time().await;
-                    apply(&mut *device.lock().await, &frame).await;
-                    frames.lock().await.push(frame);
+        let (device, frames) = (Arc::clone(device), Arc::clone(frames));
+        tokio::spawn(async move {
+            loop {
+                let frame = socket.next_in_any_time().await;
+                apply(&mut *device.lock().await, &frame).await;
+                frames.lock().await.push(frame);
+            }
+        })
+    }
+
+    async fn begin_by_rows(person: Person, device: &Arc<Mutex<Device>>, frames: &Frames, since: Since) -> JoinHandle<()> {
+        let (device, frames) = (Arc::clone(device), Arc::clone(frames));
+        let mut line = joined(&person, &since).await;
+        if device.lock().await.position.is_none() {
+            let mut device = device.lock().await;
+            *device = Device::from_scratch(&person).await;
+        }
+        tokio::spawn(async move {
+            let mut ping = interval(PING_EVERY);
+            loop {
+                let heard = tokio::select! {
+                    heard = line.next() => heard,
+                    _ = ping.tick() => {
+                        line.ping().await;
+                        continue;
+                    }
+                };
+                match heard {
+                    Heard::Sign => {}
+                    Heard::Frame(frame, _) if frame["type"] != "error" => {
+                        apply(&mut *device.lock().await, &frame).await;
+                        frames.lock().await.push(frame);
+                    }
+                    Heard::Frame(..) | Heard::End(_) => line = joined(&person, &since).await,
                 }
             }
-        });
-        Self { device, frames, reader }
+        })
     }
 
     /// Whether it stopped listening by itself.
@@ -69,6 +109,19 @@ impl Listening {
         }
         (self.device.lock().await.clone(), self.frames)
     }
+}
+
+/// A line that has joined a channel of all chats.
+async fn joined(person: &Person, since: &Since) -> Line {
+    let joins = async {
+        loop {
+            let mut line = Line::open(person, Protocol::SupabaseAll, since).await.expect("they may");
+            if matches!(line.next().await, Heard::Frame(frame, _) if frame["type"] == "ack") {
+                return line;
+            }
+        }
+    };
+    timeout(DEADLINE, joins).await.expect("a channel in time")
 }
 
 /// What a client does with a frame.
