@@ -26,7 +26,7 @@ async fn a_token_that_ends_is_warned_of_and_the_channel_comes_back_with_another(
     let chat = alice.group_with(&[&bob]).await;
     let name = &channel(chat);
     // its heartbeat, at which the client library would ask for a fresher token, comes too late
-    let soon = for_seconds(&server, &bob, 4);
+    let soon = for_seconds(&server, &bob, 8);
     let params = json!({ "resume_id": Uuid::new_v4() });
     let mut his = node.supabase(&soon, json!({ "realtime": { "heartbeatIntervalMs": 60_000, "params": params } })).await;
     his.joins(name, json!({}), &[("postgres_changes", rows_of("messages", chat)), ("system", json!({}))]).await;
@@ -55,7 +55,7 @@ async fn a_fresher_token_keeps_a_channel_and_one_that_is_not_believed_changes_no
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);
     let chat = alice.group_with(&[&bob]).await;
     let topic = format!("realtime:{}", channel(chat));
-    let soon = for_seconds(&server, &bob, 5);
+    let soon = for_seconds(&server, &bob, 8);
     let mut his = Wire::open(bob.url(), "/realtime/v1/websocket", "apikey=anon&vsn=2.0.0").await.expect("it opens");
     let payload = json!({ "config": { "postgres_changes": [rows_of("messages", chat)] }, "access_token": soon.token() });
     let joined = his.says(None, &topic, "phx_join", payload).await;
@@ -88,7 +88,7 @@ async fn whose_token_ends_is_told_to_come_back_and_whose_is_anothers_hears_as_th
     let config = json!({ "postgres_changes": [rows_of("messages", chat)], "presence": { "enabled": true } });
     let join = |person: &Person| json!({ "config": config, "access_token": person.token() });
     let mut his = Wire::open(bob.url(), "/realtime/v1/websocket", "apikey=anon&vsn=2.0.0").await.expect("it opens");
-    let joined = his.says(None, &topic, "phx_join", join(&for_seconds(&server, &bob, 1))).await;
+    let joined = his.says(None, &topic, "phx_join", join(&for_seconds(&server, &bob, 5))).await;
     let mut last = Value::Null;
     loop {
         let frame = his.frame().await;
