@@ -164,10 +164,18 @@ impl Speaker {
         self.progress.set(|mark| mark.move_to(chat, rev));
     }
 
+    /// It happened before its client knows: who comes back, and had all up to where it began to listen, has not all any more.
+    fn passes_over(&mut self, chat: Uuid, rev: i64) {
+        if let Some(head) = self.heads.get_mut(&chat) {
+            *head = rev.max(*head);
+        }
+    }
+
     async fn live(&mut self, mut seen: Seen<'_>) -> Result<(), Ended> {
         let change = &seen.event.change;
         let chat = change.chat_id;
         if !self.is_joined {
+            self.passes_over(chat, seen.rev);
             return Ok(());
         }
         match self.progress.known(change) {
@@ -187,6 +195,7 @@ impl Speaker {
     /// As [`Speaker::say`].
     pub async fn missed(&mut self, chat: Uuid, change: &Change) -> Result<(), Ended> {
         if !self.is_joined {
+            self.passes_over(chat, change.rev);
             return Ok(());
         }
         let mut at = place_of(change.kind, change);

@@ -143,3 +143,30 @@ async fn who_listens_to_all_chats_is_told_what_they_missed_in_each_and_to_which_
     }
     other.stop().await.expect("it stops");
 }
+
+#[tokio::test]
+async fn what_is_said_while_who_comes_back_waits_for_the_answer_is_told() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let chat = alice.group_with(&[&bob]).await;
+    // listing them takes a while, in which the chat of the channel is listened to
+    for _ in 0..100 {
+        alice.group_with(&[&bob]).await;
+    }
+    let (topic, bindings) = (format!("realtime:chat:{chat}"), json!([changes(json!({ "table": "messages" }))]));
+    for requests in 0..16 {
+        let resume = Uuid::new_v4();
+        drop(known(&bob, resume, &topic, bindings.clone()).await);
+        let (said, last) = (format!("meanwhile, after {requests}"), format!("live, after {requests}"));
+        let says = async {
+            for _ in 0..requests {
+                alice.get("/users/me").await.expect_status(200);
+            }
+            alice.says(chat, &said).await;
+        };
+        let (mut his, ()) = tokio::join!(known(&bob, resume, &topic, bindings.clone()), says);
+        alice.says(chat, &last).await;
+        let heard = his.hears_until(&last).await;
+        assert!(words(&heard).contains(&("INSERT", said.as_str())), "{heard:?}");
+    }
+}
