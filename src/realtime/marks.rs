@@ -15,6 +15,8 @@ use uuid::Uuid;
 use crate::db::{Db, DbError};
 use crate::params;
 
+/// How often the mark of a client is written down anew that is there and is told nothing: the database forgets what is not for a day.
+pub const RENEW_EVERY: Duration = Duration::from_secs(3_600);
 /// How long marks are gathered.
 const GATHER: Duration = Duration::from_millis(500);
 /// How long the task rests after a statement that failed.

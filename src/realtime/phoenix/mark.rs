@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::api::shapes::change::Change;
+use crate::realtime::marks::RENEW_EVERY;
 
 /// Chats that a mark names: as many as the database lets it.
 pub const CHATS_MAX: usize = 1_000;
@@ -70,8 +72,8 @@ pub struct Progress(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// It is written down: before, a sign of life says nothing of it.
-    is_begun: bool,
+    /// When it was written down last: before, a sign of life says nothing of it.
+    kept_at: Option<Instant>,
     user: Option<Uuid>,
     now: Mark,
     /// As it was at the last sign of life.
@@ -84,7 +86,7 @@ impl Progress {
     /// It is somebody's, and written down.
     pub fn begin(&self, user: Option<Uuid>) {
         let mut state = self.state();
-        (state.is_begun, state.user) = (true, user);
+        (state.kept_at, state.user) = (Some(Instant::now()), user);
         (state.sent, state.heard) = (None, None);
     }
 
@@ -108,16 +110,17 @@ impl Progress {
         self.state().now.known(change)
     }
 
-    /// The client shows a sign of life: gives what it has now, if that is more than was known.
+    /// The client shows a sign of life: gives what it has now, if that is more than was known, or was not written down for long.
     pub fn beat(&self) -> Option<Mark> {
         let mut state = self.state();
-        if !state.is_begun {
-            return None;
-        }
+        let kept_at = state.kept_at?;
         let now = state.now.clone();
         let heard = state.sent.replace(now)?;
-        let is_news = state.heard.as_ref() != Some(&heard);
+        let is_news = state.heard.as_ref() != Some(&heard) || kept_at.elapsed() >= RENEW_EVERY;
         state.heard = Some(heard.clone());
+        if is_news {
+            state.kept_at = Some(Instant::now());
+        }
         is_news.then_some(heard)
     }
 
@@ -149,6 +152,15 @@ mod tests {
         assert!(progress.was_heard());
         assert_eq!(progress.beat().map(|mark| mark.chats[&chat]), Some(7));
         assert_eq!(progress.beat(), None, "nothing is new");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_who_is_told_nothing_for_long_it_is_written_down_nevertheless() {
+        let progress = Progress::default();
+        progress.begin(None);
+        assert!(progress.beat().is_none() && progress.beat().is_some() && progress.beat().is_none());
+        tokio::time::advance(RENEW_EVERY).await;
+        assert!(progress.beat().is_some() && progress.beat().is_none());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::realtime::marks::RENEW_EVERY;
 use crate::realtime::session::Since;
 
 /// How often a client is pinged that may come back.
@@ -89,8 +90,8 @@ impl Progress {
 /// The channels of a socket whose clients may come back.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// Each with the mark that is kept.
-    channels: Mutex<Vec<Place>>,
+    /// Each with the mark that is kept, and since when.
+    channels: Mutex<Vec<(Place, Instant)>>,
     has_news: AtomicBool,
 }
 
@@ -98,8 +99,8 @@ impl Ledger {
     /// One more, whose mark is kept.
     pub fn enter(&self, progress: &Arc<Progress>) {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        channels.retain(|(other, _)| other.channel != progress.channel && Arc::strong_count(other) > 1);
-        channels.push((Arc::clone(progress), progress.told()));
+        channels.retain(|((other, _), _)| other.channel != progress.channel && Arc::strong_count(other) > 1);
+        channels.push(((Arc::clone(progress), progress.told()), Instant::now()));
     }
 
     /// Something was said by one of them.
@@ -107,20 +108,21 @@ impl Ledger {
         self.has_news.store(true, Ordering::Release);
     }
 
-    /// Whose marks are not what is kept, as they are now.
+    /// Whose marks are not what is kept, or were kept long ago, as they are now.
     fn news(&self) -> Vec<Place> {
         self.has_news.store(false, Ordering::Release);
         let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = channels.iter().map(|(progress, kept)| (Arc::clone(progress), progress.told(), kept));
-        now.filter(|(_, now, kept)| now != *kept).map(|(progress, now, _)| (progress, now)).collect()
+        let now = channels.iter().map(|((progress, kept), at)| ((Arc::clone(progress), progress.told()), kept, at));
+        now.filter(|((_, now), kept, at)| now != *kept || at.elapsed() >= RENEW_EVERY).map(|(place, _, _)| place).collect()
     }
 
     /// These are kept.
     fn keep(&self, places: &[Place]) {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        for (progress, kept) in channels.iter_mut() {
+        for ((progress, kept), at) in channels.iter_mut() {
             if let Some((_, mark)) = places.iter().find(|(other, _)| Arc::ptr_eq(other, progress)) {
                 kept.clone_from(mark);
+                *at = Instant::now();
             }
         }
     }
@@ -205,6 +207,19 @@ mod tests {
         assert!(pings.answered(&ledger).is_empty(), "nobody asked");
         pings.send(&ledger, Instant::now());
         assert_eq!(pings.answered(&ledger).iter().map(|(_, mark)| mark.clone()).collect::<Vec<_>>(), [Mark::at(9, "e1")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_who_is_told_nothing_for_long_it_is_kept_nevertheless() {
+        let (ledger, mut pings, one) = (Ledger::default(), Pings::default(), channel("one"));
+        ledger.enter(&one);
+        pings.send(&ledger, Instant::now());
+        assert!(pings.answered(&ledger).is_empty());
+        tokio::time::advance(RENEW_EVERY).await;
+        pings.send(&ledger, Instant::now());
+        assert_eq!(pings.answered(&ledger).len(), 1);
+        pings.send(&ledger, Instant::now());
+        assert!(pings.answered(&ledger).is_empty());
     }
 
     #[test]

@@ -83,9 +83,7 @@ impl Voice {
             let (user, marks) = (self.who.identity.subject, &self.pusher.marks);
             let is_back = found.is_some();
             let mark = found.unwrap_or(mark);
-            if !is_back {
-                marks.begin(user, &id, &self.channel, mark.text()).await.map_err(|_| Ended::Hangup)?;
-            }
+            marks.begin(user, &id, &self.channel, mark.text()).await.map_err(|_| Ended::Hangup)?;
             let progress = Arc::new(Progress::new(user, id, self.channel.to_string(), mark));
             self.ledger.enter(&progress);
             self.progress = Some(progress);
