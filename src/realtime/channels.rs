@@ -96,6 +96,8 @@ impl Pipe {
 
     /// Says something. When this ends it stands behind everything that was put before, and in front of everything after.
     ///
+    /// Who does not read what they are sent is closed: a channel that ended alone would be one that its client takes for open.
+    ///
     /// # Errors
     /// When the socket is no more, or the other side does not read what it is sent.
     pub async fn put(&self, out: Out) -> Result<(), Ended> {
@@ -106,10 +108,11 @@ impl Pipe {
         };
         // one that is longer than the pipe goes through when it is empty
         let weight = u32::try_from(length.clamp(WEIGHT_MIN, WAITING_MAX)).unwrap_or(u32::MAX);
-        match timeout(SEND_WAIT, self.room.acquire_many(weight)).await {
-            Ok(Ok(room)) => room.forget(),
-            _ => return Err(Ended::Hangup),
-        }
+        let Ok(Ok(room)) = timeout(SEND_WAIT, self.room.acquire_many(weight)).await else {
+            let _ = self.out.send((Out::Close(BYE), 0));
+            return Err(Ended::Hangup);
+        };
+        room.forget();
         self.out.send((out, weight)).map_err(|_| Ended::Hangup)
     }
 }
@@ -290,6 +293,7 @@ mod tests {
         pipe.room.add_permits(weight as usize);
         pipe.put(Out::Text("now".to_owned())).await.expect("there is room again");
         assert_eq!(text(sent.recv().await), half);
+        assert!(matches!(sent.recv().await, Some((Out::Close(BYE), 0))), "no channel ends alone");
         assert_eq!(text(sent.recv().await), "now");
     }
 
