@@ -54,6 +54,9 @@ use super::socket::{BYE, Closing};
 /// The longest id by which a client is known again.
 pub const RESUME_ID_MAX: usize = 128;
 
+/// The longest frame that joins a channel, in bytes: what it asks for is held while the channel is.
+const JOIN_MAX: usize = 128 << 10;
+
 /// What every socket needs. Cheap to clone.
 #[derive(Clone)]
 pub struct Phoenix {
@@ -115,7 +118,12 @@ impl Protocol for Talk {
             Heard::Text(text) => ClientFrame::parse(version, text),
             Heard::Binary(bytes) => ClientFrame::parse_bytes(version, bytes),
         };
+        let is_long = matches!(&heard, Heard::Text(text) if text.len() > JOIN_MAX);
         match frame {
+            Ok(ClientFrame { join_ref, reference, topic, said: Said::Join(_) }) if is_long => {
+                let why = format!("a join has at most {JOIN_MAX} bytes");
+                self.reply(pipe, &Asker { topic, join_ref, reference }, Err(why)).await.map_err(|_| BYE)
+            }
             Ok(frame) => self.answer(frame, pipe).await.map_err(|_| BYE),
             Err(malformed) => {
                 // as the clients' own server: what cannot be read is passed over

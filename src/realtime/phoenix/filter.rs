@@ -18,8 +18,10 @@ use super::rows::{Action, Column, Row, Table, Type};
 const VALUES_MAX: usize = 100;
 /// Conditions of one filter.
 const CONDITIONS_MAX: usize = 50;
-/// What a pattern may take when it is compiled, in bytes.
-const PATTERN_MAX: usize = 64 << 10;
+/// Patterns of one channel: each is compiled before it is known who asks, and held while the channel is.
+pub const PATTERNS_MAX: usize = 10;
+/// What a pattern's program may take, in bytes; all that is made of it takes some times as much.
+const PATTERN_MAX: usize = 32 << 10;
 
 /// What a filter asks of one column.
 #[derive(Debug)]
@@ -41,11 +43,11 @@ enum Test {
     Is(Option<bool>),
 }
 
-/// Reads a filter on a table.
+/// Reads a filter on a table, with no more patterns than are left to its channel.
 ///
 /// # Errors
 /// When it cannot be read, or does not fit the table.
-pub fn parse(table: Table, filter: &str) -> Result<Vec<Condition>, String> {
+pub fn parse(table: Table, filter: &str, patterns_left: &mut usize) -> Result<Vec<Condition>, String> {
     let filter = filter.trim();
     if filter.is_empty() {
         return Ok(Vec::new());
@@ -54,10 +56,10 @@ pub fn parse(table: Table, filter: &str) -> Result<Vec<Condition>, String> {
     if parts.len() > CONDITIONS_MAX {
         return Err(format!("Error parsing `filter` params: more than {CONDITIONS_MAX} conditions"));
     }
-    parts.into_iter().map(|part| condition(table, part.trim())).collect()
+    parts.into_iter().map(|part| condition(table, part.trim(), patterns_left)).collect()
 }
 
-fn condition(table: Table, text: &str) -> Result<Condition, String> {
+fn condition(table: Table, text: &str, patterns_left: &mut usize) -> Result<Condition, String> {
     let unread = |why: &str| format!("Error parsing `filter` params: {why}");
     if text.is_empty() {
         return Err(unread("filter must not contain empty segments (check for extra commas)"));
@@ -76,12 +78,14 @@ fn condition(table: Table, text: &str) -> Result<Condition, String> {
         }
         Ok(Test::Compare(orderings, operand(column)?))
     };
-    let matched = |pattern: Result<String, String>, is_blind: bool| {
+    let mut matched = |pattern: Result<String, String>, is_blind: bool| {
         let column = column.clone()?;
         if column.kind != Type::Text {
             let kind = column.kind.name();
             return Err(format!("operator {operator} requires a text-compatible column type, got {kind}"));
         }
+        let too_many = || format!("a channel has at most {PATTERNS_MAX} patterns (like, ilike, match, imatch)");
+        *patterns_left = patterns_left.checked_sub(1).ok_or_else(too_many)?;
         let pattern = RegexBuilder::new(&pattern?)
             .case_insensitive(is_blind)
             // as in Postgres: a dot is any character

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::filter::{self, Condition};
+use super::filter::{self, Condition, PATTERNS_MAX};
 use super::frames::PREFIX;
 use super::rows::{ALIAS, Action, Column, Row, SCHEMA, Table};
 
@@ -13,6 +13,8 @@ use super::rows::{ALIAS, Action, Column, Row, SCHEMA, Table};
 pub const CHAT: &str = "chat:";
 /// What one channel may be bound to, in `postgres_changes`.
 const BINDINGS_MAX: usize = 100;
+/// What of a binding is held, and echoed.
+const ECHOED: [&str; 5] = ["event", "schema", "table", "filter", "select"];
 /// The longest topic, in bytes: a broadcast of bytes has a byte for its length.
 const TOPIC_MAX: usize = 255;
 /// The longest key under which somebody is present, in bytes.
@@ -99,7 +101,9 @@ impl Join {
             return Err(format!("Unable to subscribe to changes with given parameters: more than {BINDINGS_MAX} of them"));
         }
         let asked = asked.iter().filter(|binding| !binding.is_null());
-        let bindings = (1..).zip(asked).map(|(id, asked)| Binding::read(id, asked)).collect::<Result<Vec<_>, _>>()?;
+        let mut patterns_left = PATTERNS_MAX;
+        let read = |(id, asked)| Binding::read(id, asked, &mut patterns_left);
+        let bindings = (1..).zip(asked).map(read).collect::<Result<Vec<_>, _>>()?;
         let join = Self {
             token: ["access_token", "user_token"].iter().find_map(|name| payload[*name].as_str()).map(str::to_owned),
             chat: name.strip_prefix(CHAT).and_then(|id| id.parse().ok()),
@@ -145,7 +149,7 @@ impl Join {
 }
 
 impl Binding {
-    fn read(id: u64, asked: &Value) -> Result<Self, String> {
+    fn read(id: u64, asked: &Value, patterns_left: &mut usize) -> Result<Self, String> {
         let wrong = |why: &str| {
             let told = |name: &str| asked.get(name).map_or_else(|| "*".to_owned(), ToString::to_string);
             format!(
@@ -184,7 +188,7 @@ impl Binding {
         let mut unfit = None;
         for table in named {
             // of all tables, those are meant that the filter fits
-            match filter::parse(table, filter) {
+            match filter::parse(table, filter, patterns_left) {
                 Ok(filter) => tables.push((table, filter)),
                 Err(error) => unfit = Some(error),
             }
@@ -214,7 +218,9 @@ impl Binding {
         let action =
             action.and_then(|name| [Action::Insert, Action::Update, Action::Delete].into_iter().find(|a| a.name() == name));
         let (schema, table) = (schema.to_owned(), table.to_owned());
-        Ok(Self { id, action, tables, schema, table, select, asked: asked.clone() })
+        let is_echoed = |(name, _): &(&String, &Value)| ECHOED.contains(&name.as_str());
+        let asked = asked.iter().filter(is_echoed).map(|(name, value)| (name.clone(), value.clone())).collect();
+        Ok(Self { id, action, tables, schema, table, select, asked })
     }
 
     /// Whether what happened in a place, in a chat, is for it; the row is looked at where the chat does not decide.

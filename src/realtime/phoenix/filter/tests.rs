@@ -2,6 +2,10 @@ use serde_json::json;
 
 use super::*;
 
+fn parse(table: Table, filter: &str) -> Result<Vec<Condition>, String> {
+    super::parse(table, filter, &mut PATTERNS_MAX.clone())
+}
+
 fn message(values: Value) -> Row {
     Row { table: Table::Messages, action: Action::Insert, values: values.as_object().cloned().unwrap_or_default() }
 }

@@ -56,6 +56,21 @@ fn what_is_asked_is_read_and_what_is_not_is_as_the_client_has_it() {
 }
 
 #[test]
+fn patterns_are_few_however_many_bindings_there_are() {
+    let of = |count: usize| json!(vec![json!({ "schema": "public", "table": "messages", "filter": "text=like.a%" }); count]);
+    assert!(join("any", of(PATTERNS_MAX)).is_ok());
+    let why = join("any", of(PATTERNS_MAX + 1)).expect_err("too many");
+    assert!(why.contains("a channel has at most 10 patterns"), "{why}");
+}
+
+#[test]
+fn what_means_nothing_is_not_echoed() {
+    let asked = json!([{ "schema": "public", "table": "messages", "junk": [1] }]);
+    let echoed = json!([{ "schema": "public", "table": "messages", "id": 1 }]);
+    assert_eq!(join("any", asked).expect("a join").answer()["postgres_changes"], echoed);
+}
+
+#[test]
 fn the_answer_echoes_what_was_asked_as_it_was_written() {
     let asked = json!([
         { "event": "update", "schema": "public", "table": "messages", "filter": "  " },
