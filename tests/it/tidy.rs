@@ -126,7 +126,8 @@ fn only_the_envelope_begins_and_becomes_a_role() {
         if module == "db" || module.starts_with("db::") || exceptions.contains(&module.as_str()) || module.starts_with("check") {
             continue;
         }
-        let text = read(&file).to_lowercase();
+        // a field of Supabase's rows
+        let text = read(&file).to_lowercase().replace("\"commit_timestamp\"", "");
         for word in ["\"begin", "\"commit", "set role", "set local role", "set_config('role'"] {
             assert!(!text.contains(word), "{} says {word}", file.display());
         }
