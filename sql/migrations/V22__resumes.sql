@@ -53,13 +53,12 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- What resumes.2 does not allow is passed over. Of more than they may have somebody's oldest go; those without an account share theirs.
+-- What resumes.2 does not allow is passed over. Of more than they may have somebody's oldest go; those without an account share theirs, which
+-- are short and cut later, since there may be many.
 declare
   nobody constant uuid := '00000000-0000-0000-0000-000000000000';
   rows_of_one constant integer := 1000;
   bytes_of_one constant bigint := 4194304;
-  rows_of_nobody constant integer := 20000;
-  bytes_of_nobody constant bigint := 67108864;
   grown uuid[];
 begin
   perform set_config('synchronous_commit', 'off', true);
@@ -68,14 +67,14 @@ begin
     select distinct on (k.user_id, k.resume_id, k.topic) k.user_id, k.resume_id, k.topic, k.mark
     from (select coalesce(u.user_id, nobody) as user_id, u.resume_id, u.topic, u.mark, u.nth
           from unnest(_users, _resumes, _topics, _marks) with ordinality u (user_id, resume_id, topic, mark, nth)) k
-    where length(k.resume_id) between 1 and 128 and length(k.topic) between 1 and 255 and octet_length(k.mark) <= 65536
+    where length(k.resume_id) between 1 and 128 and length(k.topic) between 1 and 255 and octet_length(k.mark) <= case k.user_id when nobody then 4096 else 65536 end
     order by k.user_id, k.resume_id, k.topic, k.nth desc
   ), kept as (
     insert into chat_private.resumes as r (user_id, resume_id, topic, mark)
     select s.user_id, s.resume_id, s.topic, s.mark from said s
     on conflict (user_id, resume_id, topic) do update set mark = excluded.mark, kept_at = excluded.kept_at, kept_on = excluded.kept_on
     returning r.user_id, r.xmax = 0 as is_new)
-  select array_agg(distinct k.user_id) filter (where k.is_new) into grown from kept k;
+  select array_agg(distinct k.user_id) filter (where k.is_new and k.user_id <> nobody) into grown from kept k;
   if grown is not null then
     delete from chat_private.resumes r
     using (select
@@ -90,8 +89,7 @@ begin
     where r.user_id = o.user_id
       and r.resume_id = o.resume_id
       and r.topic = o.topic
-      and case when o.user_id = nobody then o.nth > rows_of_nobody or o.bytes > bytes_of_nobody
-               else o.nth > rows_of_one or o.bytes > bytes_of_one end;
+      and (o.nth > rows_of_one or o.bytes > bytes_of_one);
   end if;
 end
 $$;
@@ -109,11 +107,14 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- A slice of what nobody renewed for a day; says whether there may be more.
+-- A slice of what nobody renewed for a day, and of the oldest that those without an account have too many of; says whether there may be more.
 declare
   rows_at_most constant integer := 1000;
   kept_before constant timestamptz := clock_timestamp() - interval '1 day';
+  nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+  rows_of_nobody constant integer := 20000;
   forgotten integer;
+  cut integer;
 begin
   perform set_config('synchronous_commit', 'off', true);
   delete from chat_private.resumes r
@@ -125,7 +126,17 @@ begin
     limit rows_at_most
     for update skip locked);
   get diagnostics forgotten = row_count;
-  return forgotten = rows_at_most;
+  delete from chat_private.resumes r
+  where r.user_id = nobody
+    and (r.resume_id, r.topic) in (
+      select o.resume_id, o.topic
+      from chat_private.resumes o
+      where o.user_id = nobody
+      order by o.kept_at desc
+      offset rows_of_nobody
+      limit rows_at_most);
+  get diagnostics cut = row_count;
+  return greatest(forgotten, cut) = rows_at_most;
 end
 $$;
 

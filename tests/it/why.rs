@@ -51,7 +51,7 @@ impl Question {
             let row = dba.query_one(asked, &[&self.who, &self.command, &self.table, &self.id, &self.values, &self.claims]).await;
             match row {
                 // roles belong to the whole cluster, and another test grants them too
-                Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) && tries < 5 => tries += 1,
+                Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) && tries < 60 => tries += 1,
                 row => break row?,
             }
         };

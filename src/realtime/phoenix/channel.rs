@@ -30,7 +30,11 @@ use crate::realtime::loopback::{Loopback, Unanswered};
 use crate::realtime::marks::Marks;
 use crate::realtime::presence::{Here, Tracking};
 use crate::realtime::session::{Ended, Session};
+use crate::realtime::socket::Credit;
 
+/// What a client may say of itself at once, and again after so long: whoever is in the chat is told each time.
+const STATES_AT_ONCE: u32 = 10;
+const STATE_EVERY: Duration = Duration::from_secs(1);
 /// How long before its token ends a client is told.
 const WARNING: Duration = Duration::from_secs(60);
 
@@ -113,6 +117,8 @@ struct Running<'a> {
     warn_at: Option<Instant>,
     ends_at: Instant,
     tracking: Option<Tracking>,
+    /// How often its client may say something of itself.
+    credit: Credit,
     /// What its client says of itself, and by which key.
     state: Option<Value>,
     key: String,

@@ -122,6 +122,9 @@ impl Join {
                  others carry postgres_changes alone"
             ));
         }
+        if join.wanted().is_nothing() {
+            return Err("Unable to subscribe to changes with given parameters: no filter names a chat".to_owned());
+        }
         Ok(join)
     }
 
@@ -145,6 +148,12 @@ impl Join {
             echo
         };
         json!({ "postgres_changes": self.bindings.iter().map(echo).collect::<Vec<_>>() })
+    }
+}
+
+impl Wanted {
+    fn is_nothing(&self) -> bool {
+        self.named.is_empty() && !self.all
     }
 }
 

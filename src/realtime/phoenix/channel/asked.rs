@@ -18,7 +18,13 @@ impl Running<'_> {
             Command::Broadcast { asker, event, sent } => self.broadcasts(&asker, &event, sent).await?,
             Command::Track { asker, state } => {
                 let is_first = !std::mem::replace(&mut self.speaker.hears_presence, true);
-                let answer = if state.is_object() { self.tracks(state) } else { Err("Presence track payload must be a map") };
+                let answer = if !state.is_object() {
+                    Err("Presence track payload must be a map")
+                } else if !self.credit.spend() {
+                    Err("ClientPresenceRateLimitReached: Too many presence messages per second")
+                } else {
+                    self.tracks(state)
+                };
                 self.answer(&asker, answer.map(|()| json!({})).map_err(str::to_owned)).await?;
                 if is_first {
                     self.tells_who_is_present().await?;

@@ -11,10 +11,11 @@ use super::super::encode::{self, Asker};
 use super::super::mark::{CHATS_MAX, Mark, Progress};
 use super::super::out::{ROWS, Speaker};
 use super::super::rows::Row;
-use super::{Another, End, Ground, Running};
+use super::{Another, End, Ground, Running, STATE_EVERY, STATES_AT_ONCE};
 use crate::api::shapes::change::Change;
 use crate::auth::Role;
 use crate::realtime::session::Session;
+use crate::realtime::socket::Credit;
 
 /// Changes that are read at once: they are held while the client reads them.
 const CHANGES_AT_ONCE: u32 = 100;
@@ -48,6 +49,7 @@ impl<'a> Running<'a> {
             warn_at: None,
             ends_at: Instant::now(),
             tracking: None,
+            credit: Credit::of(STATES_AT_ONCE, STATE_EVERY),
             state,
             key,
         };
