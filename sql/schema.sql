@@ -2167,7 +2167,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …c1d434e81775;
+as …cc46f28ff4ce;
 grant execute on function chat_private.forget_resumes() to chat_relay;
 
 -- presence.3: what ended is not kept.
@@ -2371,7 +2371,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …108dac69881b;
+as …b9a339a9c426;
 grant execute on function chat_private.keep_resumes(uuid[],text[],text[],text[]) to chat_relay;
 
 -- presence.3, presence.4, presence.5.

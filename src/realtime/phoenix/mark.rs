@@ -78,8 +78,10 @@ struct State {
     now: Mark,
     /// As it was at the last sign of life.
     sent: Option<Mark>,
-    /// What the client has for certain.
+    /// What the client has said that it has.
     heard: Option<Mark>,
+    /// What it has for certain: that, or what it came with.
+    certain: Option<Mark>,
 }
 
 impl Progress {
@@ -100,6 +102,13 @@ impl Progress {
         set(&mut self.state().now)
     }
 
+    /// What its client has for certain: at first how far it was told when this is asked first.
+    pub fn certain(&self) -> Mark {
+        let mut state = self.state();
+        let now = state.now.clone();
+        state.certain.get_or_insert(now).clone()
+    }
+
     /// How far the channel was told.
     pub fn now(&self) -> Mark {
         self.state().now.clone()
@@ -117,7 +126,7 @@ impl Progress {
         let now = state.now.clone();
         let heard = state.sent.replace(now)?;
         let is_news = state.heard.as_ref() != Some(&heard) || kept_at.elapsed() >= RENEW_EVERY;
-        state.heard = Some(heard.clone());
+        (state.heard, state.certain) = (Some(heard.clone()), Some(heard.clone()));
         if is_news {
             state.kept_at = Some(Instant::now());
         }

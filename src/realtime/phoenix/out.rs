@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::encode;
 use super::frames::{PREFIX, Version};
 use super::join::{Join, Terms};
-use super::mark::{Known, Progress};
+use super::mark::{Known, Mark, Progress};
 use super::presence;
 use super::rows::{Action, Column, Row, Table, place, place_of};
 use crate::api::shapes::change::Change;
@@ -80,6 +80,13 @@ impl Speaker {
     /// The channel's name, as its client has it.
     pub fn name(&self) -> &str {
         self.topic.strip_prefix(PREFIX).unwrap_or(&self.topic)
+    }
+
+    /// The mark of who is told everything from here on.
+    pub fn mark_at_heads(&self, epoch: &str) -> Mark {
+        let mut mark = Mark { epoch: epoch.to_owned(), ..Mark::default() };
+        self.heads.iter().for_each(|(chat, head)| mark.move_to(*chat, *head));
+        mark
     }
 
     /// Says something.
@@ -262,25 +269,31 @@ impl Sink for Speaker {
                 if !self.is_joined {
                     return Ok(());
                 }
+                self.say(encode::resync(self.version, &self.topic, Some(chat))).await?;
                 self.progress.set(|mark| {
                     epoch.clone_into(&mut mark.epoch);
                     // what changed is told as well
                     mark.chats.entry(chat).and_modify(|told| *told = head.min(*told)).or_insert(head);
                 });
-                self.say(encode::resync(self.version, &self.topic, Some(chat))).await
+                Ok(())
             }
             Told::AllAnew => self.say(encode::resync(self.version, &self.topic, None)).await,
             Told::Gone { chat } => {
                 self.awaited.remove(&chat);
-                self.progress.set(|mark| mark.chats.remove(&chat));
                 self.due.gone.push(chat);
-                if self.is_joined { self.tell_row(chat, &Row::chat_is_gone(chat)).await } else { Ok(()) }
+                if self.is_joined {
+                    self.tell_row(chat, &Row::chat_is_gone(chat)).await?;
+                    self.progress.set(|mark| mark.chats.remove(&chat));
+                }
+                Ok(())
             }
             Told::Entered { chat, head, profile } => {
                 // who was told so when all chats were listed is not told again
-                let is_known = self.progress.set(|mark| mark.chats.contains_key(&chat));
+                if self.is_joined && !self.progress.set(|mark| mark.chats.contains_key(&chat)) {
+                    self.tell_row(chat, &Row::chat_is_entered(profile)).await?;
+                }
                 self.moves_to(chat, head);
-                if self.is_joined && !is_known { self.tell_row(chat, &Row::chat_is_entered(profile)).await } else { Ok(()) }
+                Ok(())
             }
             Told::Aside(aside) => self.aside(aside).await,
             Told::Listed { .. } | Told::Flush => Ok(()),

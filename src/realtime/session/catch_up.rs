@@ -49,9 +49,14 @@ impl Session {
                 answer => answer.map_err(Ended::Unanswered)?,
             };
             let Ok(changes) = Changes::deserialize(&answer) else { return Err(Ended::Hangup) };
-            let Some(place) = self.places.get_mut(&chat) else { return Ok(()) };
+            let Some(place) = self.places.get(&chat) else { return Ok(()) };
             let is_another_life = db_epoch(&place.epoch) != db_epoch(&changes.epoch);
             let is_reset = changes.reset || is_another_life && place.floor > 0;
+            // who left a public room may still read it, but it is not one of theirs
+            if is_reset && !place.is_asked && !self.chat(chat).await.is_ok_and(|chat| chat["myRole"].is_string()) {
+                return self.gone(chat, sink).await;
+            }
+            let Some(place) = self.places.get_mut(&chat) else { return Ok(()) };
             if is_reset && !is_another_life && std::mem::take(&mut keeps_place) {
                 // with this epoch it answers what changed, if that is known
                 let epoch = db_epoch(&changes.epoch).to_owned();
@@ -63,11 +68,6 @@ impl Session {
             let epoch = db_epoch(&changes.epoch).to_owned();
             place.epoch = changes.epoch.into();
             if is_reset {
-                let is_asked = place.is_asked;
-                // who left a public room may still read it, but it is not one of theirs
-                if !is_asked && !self.chat(chat).await.is_ok_and(|chat| chat["myRole"].is_string()) {
-                    return self.gone(chat, sink).await;
-                }
                 return sink.tell(Told::Anew { chat, head: changes.head_rev, epoch: &epoch }).await;
             }
             for change in &changes.data {

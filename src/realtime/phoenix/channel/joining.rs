@@ -74,9 +74,9 @@ impl<'a> Running<'a> {
         let epoch = self.ground.hub.position().0;
         let known = if is_first { self.finds_mark().await? } else { Some(self.progress.now()) };
         let is_of_another_life = known.as_ref().is_some_and(|known| *known.epoch != *epoch);
-        let known = known.filter(|_| !is_of_another_life);
         self.listens_to_all_of_it().await?;
-        self.sets_mark(&epoch, known.as_ref());
+        // what they have until they are told more: also in another life, until they are told that it is one
+        self.progress.set(|mark| *mark = known.clone().unwrap_or_else(|| self.speaker.mark_at_heads(&epoch)));
         self.writes_mark().await?;
         self.speaker.is_joined = true;
         if is_first {
@@ -84,6 +84,7 @@ impl<'a> Running<'a> {
         }
         if is_of_another_life {
             self.speaker.say(encode::resync(self.ground.version, &self.speaker.topic, None)).await?;
+            self.progress.set(|mark| *mark = self.speaker.mark_at_heads(&epoch));
         }
         // what is told of them was taken until now, and what comes is told
         self.speaker.due.is_present_anew = false;
@@ -91,7 +92,7 @@ impl<'a> Running<'a> {
         if let Some(state) = self.state.take() {
             let _ = self.tracks(state);
         }
-        match known {
+        match known.filter(|_| !is_of_another_life) {
             Some(known) => self.goes_on(&known).await,
             None => Ok(()),
         }
@@ -121,15 +122,6 @@ impl<'a> Running<'a> {
             self.is_refused(chat, &problem)?;
         }
         Ok(())
-    }
-
-    /// From where on its client would go on: from what it had, and of other chats from now on.
-    fn sets_mark(&self, epoch: &str, known: Option<&Mark>) {
-        let mut mark = Mark { epoch: epoch.to_owned(), ..Mark::default() };
-        for (chat, head) in &self.speaker.heads {
-            mark.move_to(*chat, known.and_then(|known| known.chats.get(chat)).copied().unwrap_or(*head));
-        }
-        self.progress.set(|now| *now = mark);
     }
 
     /// One of the chats is not theirs to read. Of several that is no reason to tell nothing of the others; but who has no token may come back
@@ -174,29 +166,36 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    /// Tells what was missed.
+    /// Tells what was missed. Its mark moves with what is told, and not before: who is cut meanwhile is told it when they come back.
     async fn goes_on(&mut self, known: &Mark) -> Result<(), End> {
-        for (chat, head) in std::mem::take(&mut self.speaker.heads) {
+        let heads = std::mem::take(&mut self.speaker.heads);
+        let mut begun = Vec::new();
+        for (&chat, &head) in &heads {
             match known.chats.get(&chat) {
                 Some(rev) if *rev != head => self.tells_since(chat, *rev).await?,
                 Some(_) => {}
+                None if self.wanted.named.contains(&chat) || known.is_partial => begun.push((chat, head)),
                 // chats that they came to are rows that came
-                None if self.wanted.named.contains(&chat) || known.is_partial => {}
-                None => {
-                    if let Ok(profile) = self.session.chat(chat).await {
+                None => match self.session.chat(chat).await {
+                    Ok(profile) => {
                         self.speaker.tell_row(chat, &Row::chat_is_entered(&profile)).await?;
+                        begun.push((chat, head));
                     }
-                }
+                    // lost again
+                    Err(refusal) if refusal.is_refusal() => {}
+                    Err(unanswered) => return Err(unanswered.into()),
+                },
             }
         }
-        let now = self.progress.now();
-        for chat in known.chats.keys().filter(|chat| !now.chats.contains_key(chat)) {
-            self.speaker.tell_row(*chat, &Row::chat_is_gone(*chat)).await?;
+        for &chat in known.chats.keys().filter(|chat| !heads.contains_key(chat)) {
+            self.speaker.tell_row(chat, &Row::chat_is_gone(chat)).await?;
+            self.progress.set(|mark| mark.chats.remove(&chat));
         }
         if known.is_partial {
             // of some chats nobody knows what they have
             self.speaker.say(encode::resync(self.ground.version, &self.speaker.topic, None)).await?;
         }
+        self.progress.set(|mark| begun.into_iter().for_each(|(chat, head)| mark.move_to(chat, head)));
         Ok(())
     }
 
@@ -243,11 +242,11 @@ impl<'a> Running<'a> {
         Ok(mark.and_then(|mark| serde_json::from_str(&mark).ok()))
     }
 
-    /// Writes down from where on its client goes on, before it is told that it listens.
+    /// Writes down from where on its client goes on for certain, before it is told that it listens.
     async fn writes_mark(&self) -> Result<(), End> {
         let Some(resume) = &self.ground.resume else { return Ok(()) };
         let away = |_| End::Again("UnknownErrorOnChannel: the database is away".to_owned());
-        let mark = self.progress.now().text();
+        let mark = self.progress.certain().text();
         let user = self.who.identity.subject;
         self.ground.marks.begin(user, resume, &self.speaker.topic, mark).await.map_err(away)?;
         self.progress.begin(user);
