@@ -142,7 +142,13 @@ async fn what_a_crash_of_the_database_empties_is_written_anew() {
     let status = async || sees(&alice, chat, &bob).await["status"].clone();
     eventually("bob is here", async || status().await == "online").await;
     // what Postgres does to unlogged tables when it recovers
-    server.database.db_owner().await.batch_execute("truncate chat_private.leases, chat.presence").await.expect("the owner may");
+    server
+        .database
+        .db_owner()
+        .await
+        .batch_execute("truncate chat_private.leases, chat.presence, chat.presence_states")
+        .await
+        .expect("the owner may");
     assert_eq!(status().await, "offline");
     eventually("bob is here again", async || status().await == "online").await;
 }
