@@ -164,11 +164,11 @@ async fn however_long_the_look_for_arrivals_takes_messages_are_told_in_between()
     let chat = alice.group_with(&[&bob]).await;
     let mut his = listening(&bob, chat).await;
     let slow = "create or replace function chat_private.arrivals(_since pg_snapshot)
-                returns table (what text, chat_id uuid, user_id uuid, next_position text)
+                returns table (what text, chat_id uuid, user_id uuid, may_be_listed boolean, next_position text)
                 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
                 begin
                   perform pg_sleep(0.4);
-                  return query select 'end', null::uuid, null::uuid, pg_current_snapshot()::text;
+                  return query select 'end', null::uuid, null::uuid, null::boolean, pg_current_snapshot()::text;
                 end $$";
     server.database.db_owner().await.batch_execute(slow).await.expect(slow);
     for text in ["one", "two", "three"] {
