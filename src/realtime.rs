@@ -49,7 +49,7 @@ use crate::dsn::Dsn;
 use crate::params;
 
 /// Connections that the relay reads with: one of its own for what is in the chats' logs, so that nothing else keeps that waiting, and as many
-/// for what is told beside them, and for the marks of who comes back.
+/// for what is told beside them. Marks of who comes back, which anybody may make, go with requests.
 const READING: usize = 1;
 
 const SEALING_KEY: &str = "select chat.sealing_key() as key";
@@ -89,7 +89,6 @@ impl Live {
         let probe = Probe::default();
         let reader = Db::new(&named(through, "tabletalk relay"), READING)?.hinting_with(db);
         let beside = Db::new(&named(through, "tabletalk relay"), READING)?.hinting_with(db);
-        let marked = Db::new(&named(through, "tabletalk marks"), READING)?.hinting_with(db);
         let (listening, announcing) = (named(route, "tabletalk listener"), named(route, "tabletalk announcer"));
         let life = Life::now(&reader).await?;
         hub.database_stands_at(&life);
@@ -108,10 +107,10 @@ impl Live {
             tokio::spawn(asides::tell(beside.clone(), asides, stop.clone())),
             tokio::spawn(presence::keep(beside.clone(), probe.process(), registry.clone(), stop.clone())),
             tokio::spawn(presence::keep_tracks(beside, probe.process(), registry.clone(), stop.clone())),
-            tokio::spawn(forgetting::forget(marked.clone(), stop.clone())),
+            tokio::spawn(forgetting::forget(db.clone(), stop.clone())),
             tokio::spawn(relay::read(reader, Arc::clone(&hub), life, stop.clone())),
         ];
-        let marks = Marks::new(marked);
+        let marks = Marks::new(db.clone());
         let marking = tokio::spawn(marks::write(marks.clone(), silence.clone()));
         let live = Self { hub, registry, passes, marks, tasks, announcer, marking, silence };
         if let Err(deaf) = probe.first().await {
