@@ -1334,7 +1334,7 @@ create view chat_private.holders (
   held_by text,
   rule text
 )
-as …5fbde13d094c;
+as …75d7f555e981;
 
 -- chat_private.living_processes -----------------------------------------------------------------------------
 -- Processes whose lease holds: it was renewed within 10 seconds.
