@@ -10,6 +10,7 @@ use crate::api::caller::refusal;
 use crate::error::{ApiError, fault};
 use crate::realtime::loopback::Unanswered;
 use crate::realtime::pusher::Pusher;
+use crate::realtime::pusher::channel::Who;
 use crate::realtime::pusher::pass::Pass;
 
 /// The longest id by which a client is known that comes back, in characters.
@@ -52,16 +53,22 @@ struct Answer {
     user_data: Option<String>,
 }
 
-/// `/pusher/auth`: a pass for one channel. Whether they may hear it is asked when it is shown.
+/// `/pusher/auth`: a pass for one channel that they may hear; that is asked again when it is shown. Who may not is refused here, where clients can
+/// try again: a channel that their socket refuses they hold to be on its way for as long as it is open.
 #[handler]
 pub async fn authorise(doors: Data<&Doors>, request: &Request, form: poem::Result<Form<Asked>>) -> Response {
     let answer = async {
         let Form(asked) = form.map_err(|_| malformed("the form has socket_id and channel_name"))?;
         let channel = asked.channel_name.as_deref().ok_or_else(|| malformed("the form has a channel_name"))?;
-        let token = believed(&doors, request).await?;
+        let who = believed(&doors, request).await?;
+        match doors.pusher.would_admit(&who, channel).await {
+            // the socket asks again, and closes if that is not answered either: then the client comes back by itself
+            Err(unanswered) if unanswered.is_passing() => {}
+            answer => answer?,
+        }
         let is_shown = channel.starts_with("presence-");
-        let channel_data = if is_shown { Some(doors.pusher.profile(&token).await?.channel_data()) } else { None };
-        let auth = sealed(&doors, &asked, token, channel_data.clone())?;
+        let channel_data = if is_shown { Some(doors.pusher.profile(&who.token).await?.channel_data()) } else { None };
+        let auth = sealed(&doors, &asked, who.token, channel_data.clone())?;
         Ok(Answer { auth, channel_data, user_data: None })
     };
     respond(answer.await)
@@ -73,9 +80,9 @@ pub async fn authenticate(doors: Data<&Doors>, request: &Request, form: poem::Re
     let answer = async {
         let Form(asked) = form.map_err(|_| malformed("the form has a socket_id"))?;
         let asked = Asked { channel_name: None, ..asked };
-        let token = believed(&doors, request).await?;
-        let user_data = doors.pusher.profile(&token).await?.user_data();
-        let auth = sealed(&doors, &asked, token, Some(user_data.clone()))?;
+        let who = believed(&doors, request).await?;
+        let user_data = doors.pusher.profile(&who.token).await?.user_data();
+        let auth = sealed(&doors, &asked, who.token, Some(user_data.clone()))?;
         Ok(Answer { auth, channel_data: None, user_data: Some(user_data) })
     };
     respond(answer.await)
@@ -105,11 +112,12 @@ fn respond(answer: Result<Answer, Refused>) -> Response {
     }
 }
 
-/// The token, if it is somebody's.
-async fn believed(doors: &Doors, request: &Request) -> Result<String, Refused> {
+/// Whose token it is, if it is somebody's.
+async fn believed(doors: &Doors, request: &Request) -> Result<Who, Refused> {
     let token = token(request.headers(), "").unwrap_or_default();
-    doors.pusher.authenticator.verify(&token).await.map_err(|error| Refused::Here(refusal(error).into()))?;
-    Ok(token)
+    let verified = doors.pusher.authenticator.verify(&token).await;
+    let identity = verified.map_err(|error| Refused::Here(refusal(error).into()))?;
+    Ok(Who { identity, token })
 }
 
 fn sealed(doors: &Doors, asked: &Asked, token: String, data: Option<String>) -> Result<String, Refused> {

@@ -27,11 +27,16 @@ impl Unanswered {
         Self { status, problem }
     }
 
-    /// As the API would have said of what is not even a request.
-    pub fn malformed(detail: &str) -> Self {
-        let status = StatusCode::BAD_REQUEST;
-        let problem = json!({ "status": status.as_u16(), "code": "request_is_malformed", "title": detail, "detail": detail });
+    /// As the API would have said it.
+    pub fn of(status: StatusCode, code: &str, detail: &str) -> Self {
+        let kind = format!("urn:tabletalk:problem:{code}");
+        let problem = json!({ "type": kind, "title": detail, "status": status.as_u16(), "detail": detail, "code": code });
         Self { status, problem }
+    }
+
+    /// The same, of what is not even a request.
+    pub fn malformed(detail: &str) -> Self {
+        Self::of(StatusCode::BAD_REQUEST, "request_is_malformed", detail)
     }
 
     /// Whether the same may be answered in a moment.

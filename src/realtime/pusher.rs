@@ -21,6 +21,7 @@ mod names;
 mod others;
 pub mod parse;
 pub mod pass;
+mod place;
 mod progress;
 pub mod shapes;
 mod voice;
@@ -75,6 +76,11 @@ impl Refusal {
     /// One of this protocol's own.
     pub fn new(status: u16, error: &str) -> Self {
         Self { status, error: error.to_owned() }
+    }
+
+    /// Whether the same may be answered in a moment.
+    fn is_passing(&self) -> bool {
+        self.status >= 500
     }
 
     /// What the API says.

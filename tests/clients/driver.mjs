@@ -105,6 +105,8 @@ class Supabase {
 }
 
 class PusherClient {
+  listened = new WeakSet()
+
   // key, token? (of who asks for channels to be authorised), options: of Pusher
   constructor({ key, token, options }, hears) {
     this.token = token
@@ -123,6 +125,9 @@ class PusherClient {
 
   subscribe({ channel }) {
     const made = this.pusher.subscribe(channel)
+    // who subscribes again to what was refused has the same channel
+    if (this.listened.has(made)) return
+    this.listened.add(made)
     const members = () => made.members && { count: made.members.count, me: made.members.me, members: made.members.members }
     made.bind_global((event, data, metadata) => this.hears({ heard: 'event', channel, event, data, metadata, members: members() }))
   }

@@ -4,15 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use poem::http::{Method, StatusCode};
+use poem::http::StatusCode;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::looks::Looks;
-use super::names::{Guard, Name, Topic};
+use super::names::{Guard, Name};
 use super::others::{Own, Presence};
+use super::place::Place;
 use super::progress::{Ledger, Mark};
 use super::voice::{Resume, Scope, Voice};
 use super::{Pusher, Refusal, codes, encode};
@@ -63,18 +64,6 @@ pub struct Asked {
     pub pass: String,
 }
 
-/// Where a channel is to be heard, as found by who asks.
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
-    Room(Uuid),
-    Mine,
-    Directory {
-        is_empty: bool,
-    },
-    /// What a server would tell one person: nothing is.
-    User,
-}
-
 /// Who listens, and where.
 struct Entered {
     who: Who,
@@ -100,40 +89,12 @@ impl Shared {
         has_room
     }
 
-    async fn ask(&self, who: &Who, path: &str) -> Result<Value, Unanswered> {
-        self.pusher.api.ask(&who.token, Method::GET, path, None).await
-    }
-
-    /// Where a channel leads those who ask, if it does.
-    async fn place(&self, who: &Who, topic: &Topic) -> Result<Place, Refusal> {
-        Ok(match topic {
-            Topic::Directory => {
-                let page = self.ask(who, "/rooms?limit=1").await?;
-                Place::Directory { is_empty: page["data"].as_array().is_none_or(Vec::is_empty) }
-            }
-            Topic::Chats(person) => {
-                let me = self.ask(who, "/users/me").await?;
-                if me["username"] != **person && me["id"] != **person {
-                    return Err(Refusal::new(403, "these are the chats of somebody else, or of nobody"));
-                }
-                Place::Mine
-            }
-            Topic::Room(room) => {
-                let chat = self.ask(who, &format!("/rooms/{}", escaped(room))).await?;
-                let id = chat["id"].as_str().and_then(|id| id.parse().ok());
-                Place::Room(id.ok_or(Refusal::new(503, "the room could not be read"))?)
-            }
-            Topic::User(user) if who.identity.subject == Some(*user) => Place::User,
-            Topic::User(_) => return Err(Refusal::new(403, "what is told to somebody is for them alone")),
-        })
-    }
-
     async fn enter(&self, asked: &Asked) -> Result<Entered, Refusal> {
         if asked.name.needs_pass() || !asked.pass.is_empty() {
             let pass = self.pusher.passes.open(&asked.pass, &self.socket_id, Some(&asked.channel));
             let pass = pass.ok_or(Refusal::new(401, "auth is what POST /pusher/auth answered for this socket and channel"))?;
             let who = self.pusher.verify(pass.token).await?;
-            let place = self.place(&who, &asked.name.topic).await?;
+            let place = self.pusher.place(&who, &asked.name.topic).await?;
             let data: Value = pass.data.and_then(|data| serde_json::from_str(&data).ok()).unwrap_or_default();
             return Ok(Entered { who, place, info: data["user_info"].clone(), resume_id: pass.resume_id });
         }
@@ -146,7 +107,7 @@ impl Shared {
                 Some(who) => who,
                 None => self.pusher.nobody(),
             };
-            let found = self.place(&who, &asked.name.topic).await;
+            let found = self.pusher.place(&who, &asked.name.topic).await.map_err(Refusal::from);
             // what nobody sees may be there for somebody
             let is_in_doubt = matches!(found, Err(_) | Ok(Place::Directory { is_empty: true }));
             if is_nobody && is_in_doubt && timeout_at(until, signed_in.changed()).await.is_ok_and(|changed| changed.is_ok()) {
@@ -237,6 +198,8 @@ impl Shared {
 /// Serves a channel until it is over, or is dropped.
 pub async fn run(shared: Arc<Shared>, asked: Asked, pipe: Pipe, commands: mpsc::Receiver<Command>) {
     let out = match shared.enter(&asked).await {
+        // it was not read whether they may: their client comes back, and asks again
+        Err(refusal) if refusal.is_passing() => Out::Close(codes::AGAIN),
         Err(refusal) => refused(&asked, &refusal),
         Ok(entered) if !shared.has_room_for(&entered.who.identity) => refused(&asked, &Refusal::new(429, TOO_MANY_SOCKETS)),
         Ok(entered) => {
@@ -260,9 +223,4 @@ fn closing(ended: &Ended) -> Closing {
         Ended::Unanswered(Unanswered { status: StatusCode::UNAUTHORIZED, .. }) => codes::TOKEN_ENDED,
         Ended::Hangup | Ended::Unanswered(_) => codes::AGAIN,
     }
-}
-
-/// A part of a path: of what a channel's name may hold, these alone mean something there.
-fn escaped(part: &str) -> String {
-    part.replace(';', "%3B").replace('=', "%3D").replace('@', "%40").replace(',', "%2C")
 }

@@ -8,7 +8,7 @@ use poem::http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::channel::{Command, Who};
+use super::channel::Command;
 use super::members::{Members, info_of};
 use super::voice::{Scope, Voice};
 use super::{Refusal, codes, encode};
@@ -94,8 +94,7 @@ impl Voice {
     async fn others(&self, chat: Uuid) -> Result<Option<Members>, Unanswered> {
         let Some(Presence { me, info, .. }) = &self.presence else { return Ok(None) };
         let (me, info) = (*me, info.clone());
-        let Who { token, .. } = &self.who;
-        let states = self.pusher.api.ask(token, Method::GET, &format!("/chats/{chat}/presence/states"), None).await?;
+        let states = self.pusher.states(&self.who, chat).await?;
         let mut members = alone(me, &info);
         for state in states["data"].as_array().into_iter().flatten() {
             let user = state["userId"].as_str().and_then(|user| user.parse().ok());

@@ -92,15 +92,11 @@ impl Protocol {
     /// How it begins to say this code of a problem.
     pub fn refusal(self, code: &'static str) -> &'static str {
         match (self, code) {
-            (Self::SocketOne | Self::SocketAll | Self::StreamOne | Self::StreamAll, _) | (Self::PusherOne, "token_expired") => {
-                code
-            }
+            (Self::SocketOne | Self::SocketAll | Self::StreamOne | Self::StreamAll | Self::PusherOne, _) => code,
             (Self::SupabaseOne | Self::SupabaseAll, "token_expired") => "InvalidJWTToken: Token has expired",
             (Self::SupabaseOne | Self::SupabaseAll, _) => {
                 "Unauthorized: You do not have permissions to read from this Channel topic"
             }
-            (Self::PusherOne, "chats_exist") => "404",
-            (Self::PusherOne, _) => "403",
         }
     }
 

@@ -63,3 +63,51 @@ async fn who_has_not_signed_in_hears_what_anon_reads_and_else_waits_for_a_sign_i
     let own = anybodys.hears("its own channel", own).await;
     assert_eq!(own["frame"]["event"], "pusher_internal:subscription_succeeded");
 }
+
+#[tokio::test]
+async fn who_was_refused_and_is_let_in_later_subscribes_again_on_the_same_connection() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let room = alice.room("ours", "private").await;
+    let mut his = connected(&node, &bob).await;
+    let connection = his.does("state", json!({})).await["socketId"].clone();
+    let channels = ["private", "presence"].map(|guard| format!("{guard}-room-{room}"));
+    for channel in &channels {
+        is_refused(&mut his, channel, 403).await;
+    }
+    alice.adds(room, &bob, "member").await.expect_status(200);
+    for channel in &channels {
+        subscribes(&mut his, channel).await;
+    }
+    // who lost it leaves it behind first: their client holds it to be subscribed
+    alice.removes(room, &bob).await.expect_status(204);
+    for channel in &channels {
+        his.event(channel, "pusher:subscription_error").await;
+    }
+    alice.adds(room, &bob, "member").await.expect_status(200);
+    for channel in &channels {
+        his.does("unsubscribe", json!({ "channel": channel })).await;
+        subscribes(&mut his, channel).await;
+    }
+    alice.says(room, "welcome back").await;
+    for channel in &channels {
+        assert_eq!(his.event(channel, "room-message").await["data"]["message"]["content"], "welcome back");
+    }
+    assert_eq!(his.does("state", json!({})).await["socketId"], connection);
+}
+
+#[tokio::test]
+async fn who_was_refused_on_the_socket_itself_is_let_in_when_they_connect_again() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let room = alice.room("ours", "private").await;
+    let channel = format!("room-{room}");
+    let mut his = signed_in(&node, &bob).await;
+    is_refused(&mut his, &channel, 403).await;
+    alice.adds(room, &bob, "member").await.expect_status(200);
+    his.does("disconnect", json!({})).await;
+    his.does("connect", json!({})).await;
+    his.event(&channel, "pusher:subscription_succeeded").await;
+}

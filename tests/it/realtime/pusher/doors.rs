@@ -6,8 +6,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use uuid::Uuid;
 
 use super::{KEY, connected, subscribes};
+use crate::realtime::public_room;
 use crate::support::npm::Node;
 use crate::support::{DEADLINE, Person, TestServer};
 
@@ -123,7 +125,10 @@ async fn a_pass_is_for_one_socket_and_one_channel_of_who_bears_the_token() {
     assert_eq!(hers.shows(&other, &pass).await, 401, "and another channel");
     assert_eq!(theirs.shows(&channel, "").await, 401);
     assert_eq!(theirs.shows(&format!("#server-to-user-{}", alice.id), "").await, 401);
-    assert_eq!(theirs.shows(&channel, &auth(&mallory, &their_id).await).await, 403, "whoever has a pass is asked about");
+    alice.adds(room, &mallory, "member").await.expect_status(200);
+    let theirs_once = auth(&mallory, &their_id).await;
+    alice.removes(room, &mallory).await.expect_status(204);
+    assert_eq!(theirs.shows(&channel, &theirs_once).await, 403, "whoever has a pass is asked about");
     assert_eq!(hers.shows(&channel, &pass).await, 200);
     hers.says(json!({ "event": "pusher:signin", "data": { "auth": pass, "user_data": "{}" } })).await;
     assert_eq!(hers.next().await["data"]["code"], 4009, "it lets nobody sign in");
@@ -137,6 +142,32 @@ async fn a_pass_is_for_one_socket_and_one_channel_of_who_bears_the_token() {
     }
     let long = "x".repeat(129);
     assert_eq!(asks(&alice, "/pusher/auth", &[form[0], form[1], ("resume_id", &long)]).await.0, 400);
+}
+
+#[tokio::test]
+async fn no_pass_is_given_to_who_may_not_hear_the_channel_and_the_problem_says_why() {
+    let server = TestServer::start().await;
+    let (alice, mallory) = (server.person("alice").await, server.person("mallory").await);
+    let (ours, square) = (alice.room("ours", "private").await, public_room(&server, &alice).await);
+    let nothing = Uuid::new_v4();
+    for guard in ["private", "presence"] {
+        let visits = if guard == "private" { (200, None) } else { (403, Some("presence_is_seen_by_participants")) };
+        for (channel, (status, code)) in [
+            (format!("{guard}-room-{ours}"), (403, Some("chats_are_read_by_participants"))),
+            (format!("{guard}-room-{nothing}"), (404, Some("chats_exist"))),
+            (format!("{guard}-room-{square}"), visits),
+            (format!("{guard}-chats-{}", alice.id), (403, Some("channel_is_somebody_elses"))),
+            (format!("{guard}-chats-{}", mallory.id), (200, None)),
+            (format!("{guard}-chats-public"), (200, None)),
+            (format!("{guard}-lobby"), (404, Some("channel_is_unknown"))),
+        ] {
+            let form = [("socket_id", "1.2"), ("channel_name", channel.as_str())];
+            let (answered, answer) = asks(&mallory, "/pusher/auth", &form).await;
+            assert_eq!((answered, answer["code"].as_str()), (status, code), "{channel}: {answer}");
+            let (told, kind) = (answer["status"].as_u64(), code.map(|code| format!("urn:tabletalk:problem:{code}")));
+            assert_eq!((told, answer["type"].as_str()), (code.map(|_| u64::from(status)), kind.as_deref()), "{channel}");
+        }
+    }
 }
 
 #[tokio::test]
