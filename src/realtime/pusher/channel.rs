@@ -138,7 +138,7 @@ impl Shared {
         let resume = match resume_id {
             Some(id) => {
                 let found = pusher.marks.find(who.identity.subject, &id, &asked.channel).await.map_err(|_| Ended::Hangup)?;
-                Some(Resume { id, found: found.as_deref().and_then(Mark::read) })
+                Some(Resume { id, found: found.and_then(|mark| Mark::read(&mark, place.chat())) })
             }
             None => None,
         };

@@ -22,6 +22,13 @@ pub enum Place {
     User,
 }
 
+impl Place {
+    /// The chat that it leads to, if it leads to one.
+    pub fn chat(self) -> Option<Uuid> {
+        if let Self::Room(chat) = self { Some(chat) } else { None }
+    }
+}
+
 impl Pusher {
     async fn ask(&self, who: &Who, path: &str) -> Result<Value, Unanswered> {
         self.api.ask(&who.token, Method::GET, path, None).await

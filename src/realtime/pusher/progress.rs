@@ -20,6 +20,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// From where on a channel goes on: the place in its chat; nothing, where all is listed anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
+    /// Which chat: a name may lead to another by the time somebody comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chat: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rev: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,18 +31,18 @@ pub struct Mark {
 
 impl Mark {
     /// A place in a chat.
-    pub fn at(rev: i64, epoch: &str) -> Self {
-        Self { rev: Some(rev), epoch: Some(epoch.to_owned()) }
+    pub fn at(chat: Uuid, rev: i64, epoch: &str) -> Self {
+        Self { chat: Some(chat), rev: Some(rev), epoch: Some(epoch.to_owned()) }
     }
 
     /// That the channel was there.
     pub fn there() -> Self {
-        Self { rev: None, epoch: None }
+        Self { chat: None, rev: None, epoch: None }
     }
 
-    /// What was kept.
-    pub fn read(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+    /// What was kept, if it is of this chat, or of lists.
+    pub fn read(text: &str, chat: Option<Uuid>) -> Option<Self> {
+        serde_json::from_str(text).ok().filter(|mark: &Self| mark.chat == chat)
     }
 
     /// As it is kept.
@@ -74,7 +77,7 @@ impl Progress {
     /// What may be read has changed, or the revs of before mean nothing: it goes on from where it was, but from no higher rev.
     pub fn begin_anew(&self, head: i64, epoch: &str) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        *told = Mark::at(told.rev.map_or(head, |rev| rev.min(head)), epoch);
+        (told.rev, told.epoch) = (Some(told.rev.map_or(head, |rev| rev.min(head))), Some(epoch.to_owned()));
     }
 
     /// All up to this rev was.
@@ -173,17 +176,21 @@ impl Pings {
 mod tests {
     use super::*;
 
+    const CHAT: Uuid = Uuid::from_u128(7);
+
     fn channel(name: &str) -> Arc<Progress> {
-        Arc::new(Progress::new(None, "r1".into(), name.into(), Mark::at(7, "e1")))
+        Arc::new(Progress::new(None, "r1".into(), name.into(), Mark::at(CHAT, 7, "e1")))
     }
 
     #[test]
     fn a_mark_is_read_as_it_was_kept() {
-        let mark = Mark::at(7, "e1");
-        assert_eq!(Mark::read(&mark.text()), Some(mark.clone()));
+        let mark = Mark::at(CHAT, 7, "e1");
+        assert_eq!(Mark::read(&mark.text(), Some(CHAT)), Some(mark.clone()));
+        assert_eq!(Mark::read(&mark.text(), Some(Uuid::from_u128(8))), None, "it is of another chat");
+        assert_eq!((Mark::read(&mark.text(), None), Mark::read(&Mark::there().text(), Some(CHAT))), (None, None));
         assert_eq!(mark.since(), Some(Since { rev: 7, epoch: Some("e1".into()) }));
         assert_eq!((Mark::there().text(), Mark::there().since()), ("{}".to_owned(), None));
-        assert_eq!(Mark::read("nonsense"), None);
+        assert_eq!(Mark::read("nonsense", None), None);
     }
 
     #[test]
@@ -203,10 +210,10 @@ mod tests {
         assert_eq!(pings.next_at(&ledger), None, "one is on its way");
         let kept: Vec<(String, Mark)> =
             pings.answered(&ledger).into_iter().map(|(progress, mark)| (progress.channel.clone(), mark)).collect();
-        assert_eq!(kept, [("one".to_owned(), Mark::at(8, "e1"))]);
+        assert_eq!(kept, [("one".to_owned(), Mark::at(CHAT, 8, "e1"))]);
         assert!(pings.answered(&ledger).is_empty(), "nobody asked");
         pings.send(&ledger, Instant::now());
-        assert_eq!(pings.answered(&ledger).iter().map(|(_, mark)| mark.clone()).collect::<Vec<_>>(), [Mark::at(9, "e1")]);
+        assert_eq!(pings.answered(&ledger).iter().map(|(_, mark)| mark.clone()).collect::<Vec<_>>(), [Mark::at(CHAT, 9, "e1")]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -226,9 +233,9 @@ mod tests {
     fn who_begins_anew_goes_on_from_no_higher_rev() {
         let one = channel("one");
         one.begin_anew(9, "e1");
-        assert_eq!(one.told(), Mark::at(7, "e1"));
+        assert_eq!(one.told(), Mark::at(CHAT, 7, "e1"));
         one.begin_anew(3, "e2");
-        assert_eq!(one.told(), Mark::at(3, "e2"));
+        assert_eq!(one.told(), Mark::at(CHAT, 3, "e2"));
     }
 
     #[test]

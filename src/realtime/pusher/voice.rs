@@ -215,7 +215,7 @@ impl Sink for Voice {
             return Ok(());
         }
         match told {
-            Told::Subscribed { head, epoch, .. } => self.begin(Mark::at(head, epoch)).await,
+            Told::Subscribed { chat, head, epoch, .. } => self.begin(Mark::at(chat, head, epoch)).await,
             Told::Refused { problem, .. } => {
                 self.over = Some(Refusal::of(problem));
                 Ok(())

@@ -86,3 +86,34 @@ async fn who_names_no_id_begins_anew_and_lists_are_told_whole() {
     alice.says(room, "live").await;
     assert_eq!(texts(&mut his, &channel, 1).await, ["live"]);
 }
+
+#[tokio::test]
+async fn a_name_that_means_another_chat_by_then_begins_anew() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let (one, other) = (alice.room("one", "private").await, alice.room("other", "private").await);
+    for room in [one, other] {
+        alice.adds(room, &bob, "member").await.expect_status(200);
+    }
+    let uid = alice.sees(one).await["uid"].as_str().expect("a uid").to_owned();
+    let channel = format!("private-room-{uid}");
+    let mut his = known(&node, &bob, "one").await;
+    subscribes(&mut his, &channel).await;
+    his.does("disconnect", json!({})).await;
+    for _ in 0..3 {
+        alice.says(other, "never asked for").await;
+    }
+    // rules do not let a uid go: who owns the database may
+    let superuser = server.database.cluster.db_superuser(&server.database.name).await;
+    let exchange = format!(
+        "set session_replication_role = replica;
+         update chat.chats set uid = 'gone' where id = '{one}';
+         update chat.chats set uid = '{uid}' where id = '{other}';"
+    );
+    superuser.batch_execute(&exchange).await.expect(&exchange);
+    his.does("connect", json!({})).await;
+    his.event(&channel, "pusher:subscription_succeeded").await;
+    alice.says(other, "live").await;
+    assert_eq!(texts(&mut his, &channel, 1).await, ["live"]);
+}
