@@ -57,11 +57,9 @@ pub fn member_removed(channel: &str, user: &str) -> String {
     framed(channel, None, &tail("pusher_internal:member_removed", &json!({ "user_id": user })))
 }
 
-/// What somebody says to the others in a channel, on a presence channel with who it is.
+/// What somebody says to the others in a channel, by whatever protocol; on a presence channel with who it is.
 pub fn from_client(channel: &str, user: Option<&str>, event: &str, data: &Value) -> String {
-    // what came by another protocol has another name for it
-    let event = if event.starts_with(FROM_CLIENT) { event.to_owned() } else { format!("{FROM_CLIENT}{event}") };
-    framed(channel, user, &tail(&event, data))
+    framed(channel, user, &tail(&format!("{FROM_CLIENT}{event}"), data))
 }
 
 /// The same, of what is no JSON: in base64.
@@ -118,7 +116,7 @@ mod tests {
             refused("room-x", 403, "not yours"),
             member_added(room, &me, &json!({ "name": "é" })),
             member_removed(room, &me),
-            from_client("private-room-x", None, "client-typing", &json!({ "user": "é" })),
+            from_client("private-room-x", None, "typing", &json!({ "user": "é" })),
             from_client(room, Some(&me), "drawn", &json!("by hand")),
             bytes_from_client("private-room-x", None, "drawn", &[0, 255]),
             framed("room-x", None, &tail("room-deleted", &json!({ "roomId": user }))),
@@ -140,11 +138,11 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_say_bears_their_prefix_once_and_who_said_it_where_that_is_told() {
+    fn what_clients_say_bears_their_prefix_and_who_said_it_where_that_is_told() {
         let (frame, data) = read(&from_client("presence-room-x", Some("u1"), "typing", &json!("é\n")));
         assert_eq!((&frame["event"], &frame["user_id"], data), (&json!("client-typing"), &json!("u1"), json!("é\n")));
         let (frame, _) = read(&from_client("private-room-x", None, "client-typing", &Value::Null));
-        assert_eq!(frame["event"], "client-typing");
+        assert_eq!(frame["event"], "client-client-typing", "none is taken for another");
         assert_eq!(read(&bytes_from_client("private-room-x", None, "draw", &[0, 255])).1, json!({ "base64": "AP8=" }));
         assert!(frame.get("user_id").is_none());
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// The longest name of an event, in bytes.
 const EVENT_MAX: usize = 200;
-/// What the events begin with that clients send to each other.
+/// What the events begin with that clients send to each other, and by which no other protocol knows them.
 pub const FROM_CLIENT: &str = "client-";
 
 /// Something that a client says.
@@ -23,7 +23,7 @@ pub enum ClientFrame {
     },
     Ping,
     Pong,
-    /// Something for the others in a channel.
+    /// Something for the others in a channel, by its name everywhere.
     Event {
         channel: String,
         event: String,
@@ -64,9 +64,9 @@ impl ClientFrame {
         if frame.event.len() > EVENT_MAX {
             return Err(Malformed("the event's name is too long"));
         }
-        if frame.event.starts_with(FROM_CLIENT) {
+        if let Some(event) = frame.event.strip_prefix(FROM_CLIENT) {
             let channel = frame.channel.ok_or(Malformed("the event names no channel"))?;
-            return Ok(Self::Event { channel, event: frame.event, data: frame.data });
+            return Ok(Self::Event { channel, event: event.to_owned(), data: frame.data });
         }
         Ok(match frame.event.as_str() {
             "pusher:subscribe" => {
@@ -110,11 +110,8 @@ mod tests {
         let heard: Vec<ClientFrame> = texts.iter().map(|text| ClientFrame::parse(text).expect(text)).collect();
         let subscribe = |channel: &str, pass: &str| ClientFrame::Subscribe { channel: channel.into(), pass: pass.into() };
         let room = "room-0197f5a0-0000-7000-8000-000000000001";
-        let typing = ClientFrame::Event {
-            channel: format!("private-{room}"),
-            event: "client-typing".into(),
-            data: json!({ "user": "é" }),
-        };
+        let typing =
+            ClientFrame::Event { channel: format!("private-{room}"), event: "typing".into(), data: json!({ "user": "é" }) };
         let expected = [
             subscribe("chats-public", ""),
             subscribe(&format!("private-{room}"), "key:sealed"),
@@ -139,7 +136,7 @@ mod tests {
     fn what_clients_say_to_each_other_is_any_json() {
         for data in [json!({ "x": 1 }), json!("text"), json!([1, null]), Value::Null] {
             let text = json!({ "event": "client-moved", "channel": "private-room-abc", "data": data }).to_string();
-            let frame = ClientFrame::Event { channel: "private-room-abc".into(), event: "client-moved".into(), data };
+            let frame = ClientFrame::Event { channel: "private-room-abc".into(), event: "moved".into(), data };
             assert_eq!(ClientFrame::parse(&text), Ok(frame));
         }
     }

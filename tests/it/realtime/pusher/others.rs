@@ -35,9 +35,19 @@ async fn what_a_client_says_the_others_hear_and_it_does_not() {
     let told = json!({ "event": "drawn", "payload": { "by": "hand" } });
     alice.post(&format!("/chats/{room}/broadcasts"), told).await.expect_status(202);
     assert_eq!(his.event(&private, "client-drawn").await["data"], json!({ "by": "hand" }));
-    let told = json!({ "event": "client-drawn", "bytes": "AP8=" });
+    let told = json!({ "event": "drawn", "bytes": "AP8=" });
     alice.post(&format!("/chats/{room}/broadcasts"), told).await.expect_status(202);
     assert_eq!(his.event(&private, "client-drawn").await["data"], json!({ "base64": "AP8=" }));
+    // and what goes to one
+    let mut hers_there = node.supabase(&alice, json!({})).await;
+    let topic = format!("chat:{room}");
+    hers_there.joins(&topic, json!({}), &[("broadcast", json!({ "event": "*" }))]).await;
+    his.does("trigger", json!({ "channel": private, "event": "client-moved", "data": { "x": 1 } })).await;
+    let is_it = |said: &Value| said["heard"] == "broadcast" && said["channel"] == json!(topic);
+    let heard = hers_there.hears("what he says", is_it).await["payload"].clone();
+    assert_eq!((&heard["event"], &heard["payload"]), (&json!("moved"), &json!({ "x": 1 })));
+    hers_there.does("send", json!({ "channel": topic, "event": "moved", "payload": { "x": 2 } })).await;
+    assert_eq!(his.event(&private, "client-moved").await["data"], json!({ "x": 2 }));
     let by_the_other = ["client-0", "client-1", "client-2"];
     assert_eq!(events(&mut his, &private), by_the_other, "what was said on this channel itself it did not hear");
 }
