@@ -43,21 +43,19 @@ pub struct Shared {
 }
 
 /// Somebody, and their token.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Who {
     pub identity: Identity,
     pub token: String,
 }
 
 /// What is asked of a channel that is open.
-#[derive(Debug)]
 pub enum Command {
     /// To send something to the others in it.
     Say { event: String, data: Value },
 }
 
 /// A channel that is asked for.
-#[derive(Debug)]
 pub struct Asked {
     pub channel: Arc<str>,
     pub name: Name,

@@ -8,8 +8,9 @@ const EVENT_MAX: usize = 200;
 /// What the events begin with that clients send to each other, and by which no other protocol knows them.
 pub const FROM_CLIENT: &str = "client-";
 
-/// Something that a client says.
-#[derive(Debug, PartialEq)]
+/// Something that a client says. It is not printed: it may hold a pass.
+#[derive(PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub enum ClientFrame {
     Subscribe {
         channel: String,
