@@ -19,6 +19,8 @@ pub mod hub;
 pub mod loopback;
 pub mod marks;
 pub mod native;
+mod own;
+mod people;
 pub mod phoenix;
 pub mod presence;
 pub mod pusher;
@@ -26,6 +28,7 @@ pub mod relay;
 pub mod sealed;
 pub mod session;
 pub mod socket;
+pub mod somebody;
 pub mod sse;
 pub mod trial;
 

@@ -15,10 +15,12 @@ use uuid::Uuid;
 use super::sockets::{Doors, config};
 use crate::auth::AuthError;
 use crate::realtime::loopback::Unanswered;
+use crate::realtime::marks::RESUME_ID_MAX;
 use crate::realtime::phoenix::frames::{Sent, Version};
 use crate::realtime::phoenix::join::CHAT;
-use crate::realtime::phoenix::keys::{Somebody, refusal};
-use crate::realtime::phoenix::{Opening, RESUME_ID_MAX, content};
+use crate::realtime::phoenix::keys::refusal;
+use crate::realtime::phoenix::{Opening, content};
+use crate::realtime::somebody::Somebody;
 
 /// Broadcasts that one request sends.
 const BATCH_MAX: usize = 100;

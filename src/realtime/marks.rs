@@ -17,6 +17,8 @@ use crate::params;
 
 /// How often the mark of a client is written down anew that is there and is told nothing: the database forgets what is not for a day.
 pub const RENEW_EVERY: Duration = Duration::from_secs(3_600);
+/// The longest id by which a client is known again, in characters: as rule resumes.2.
+pub const RESUME_ID_MAX: usize = 128;
 /// How long marks are gathered.
 const GATHER: Duration = Duration::from_millis(500);
 /// How long the task rests after a statement that failed.

@@ -24,7 +24,6 @@ pub mod join;
 pub mod keys;
 mod mark;
 mod out;
-mod people;
 mod presence;
 pub mod rows;
 
@@ -40,19 +39,17 @@ use self::channel::{Channel, Command, Ground};
 use self::encode::Asker;
 use self::frames::{ClientFrame, PREFIX, SOCKET, Said, Version};
 use self::join::Join;
-use self::keys::{Keys, Somebody};
+use self::keys::Keys;
 use self::mark::Progress;
-use self::people::People;
 use super::channels::{self, Channels, Heard, Out, Pipe, Protocol, Why};
 use super::hub::Hub;
 use super::loopback::Loopback;
 use super::marks::Marks;
+use super::people::People;
 use super::presence::Registry;
 use super::session::Ended;
 use super::socket::{BYE, Closing};
-
-/// The longest id by which a client is known again.
-pub const RESUME_ID_MAX: usize = 128;
+use super::somebody::Somebody;
 
 /// The longest frame that joins a channel, in bytes: what it asks for is held while the channel is.
 const JOIN_MAX: usize = 128 << 10;

@@ -18,19 +18,20 @@ use tokio::time::{Instant, sleep_until};
 use super::encode::{self, Asker};
 use super::frames::{Sent, Version};
 use super::join::{CHAT, Join, Wanted};
-use super::keys::{Keys, Somebody, refusal};
+use super::keys::{Keys, refusal};
 use super::mark::Progress;
 use super::out::{ROWS, Speaker};
-use super::people::People;
 use super::presence;
 use crate::realtime::asides::Track;
 use crate::realtime::channels::Pipe;
 use crate::realtime::hub::Hub;
 use crate::realtime::loopback::{Loopback, Unanswered};
 use crate::realtime::marks::Marks;
+use crate::realtime::people::People;
 use crate::realtime::presence::{Here, Tracking};
 use crate::realtime::session::{Ended, Session};
 use crate::realtime::socket::Credit;
+use crate::realtime::somebody::Somebody;
 
 /// What a client may say of itself at once, and again after so long: whoever is in the chat is told each time.
 const STATES_AT_ONCE: u32 = 10;

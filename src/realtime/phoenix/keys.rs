@@ -5,24 +5,11 @@
 
 use std::sync::Arc;
 
-use crate::auth::{AuthError, Authenticator, Identity};
+use crate::auth::{AuthError, Authenticator};
+use crate::realtime::somebody::Somebody;
 
 /// With which keys of the newer kind begin.
 const PUBLISHABLE: &str = "sb_";
-
-/// Somebody, and the bearer by which the API knows them.
-#[derive(Clone)]
-pub struct Somebody {
-    pub identity: Identity,
-    pub bearer: String,
-}
-
-impl Somebody {
-    /// Whether both are the same person, in the same role.
-    pub fn is(&self, other: &Identity) -> bool {
-        (self.identity.role, self.identity.subject) == (other.role, other.subject)
-    }
-}
 
 /// What tells who somebody is.
 #[derive(Clone)]
@@ -48,10 +35,9 @@ impl Keys {
         if self.is_nobodys(key) {
             return Ok(self.nobody());
         }
-        match self.authenticator.verify(key).await {
-            Ok(identity) => Ok(Somebody { identity, bearer: key.to_owned() }),
+        match Somebody::of_token(&self.authenticator, key).await {
             Err(_) if self.anon_key.is_none() => Ok(self.nobody()),
-            Err(error) => Err(error),
+            somebody => somebody,
         }
     }
 
@@ -66,8 +52,7 @@ impl Keys {
         if self.is_nobodys(token) {
             return Ok(self.nobody());
         }
-        let identity = self.authenticator.verify(token).await?;
-        Ok(Somebody { identity, bearer: token.to_owned() })
+        Somebody::of_token(&self.authenticator, token).await
     }
 
     /// Whether a token says nothing about who bears it: the client library sends such a key where it has no token at hand.
@@ -80,8 +65,7 @@ impl Keys {
     }
 
     fn nobody(&self) -> Somebody {
-        let (identity, bearer) = self.authenticator.nobody();
-        Somebody { identity, bearer }
+        Somebody::nobody(&self.authenticator)
     }
 }
 

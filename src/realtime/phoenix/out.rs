@@ -1,6 +1,6 @@
 //! What a session tells a channel, as its client hears it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -17,11 +17,10 @@ use crate::api::shapes::change::Change;
 use crate::realtime::asides::{Aside, Content, What};
 use crate::realtime::batch::{Encoding, Form, Seen};
 use crate::realtime::channels::{Out, Pipe};
+use crate::realtime::own::Own;
 use crate::realtime::session::{Ended, Sink, Told};
 use crate::wire::Timestamp;
 
-/// Broadcasts of one's own that are on their way, at most: of those beyond one hears.
-const OWN_MAX: usize = 1_000;
 /// By which name `system` speaks of rows.
 pub const ROWS: &str = "postgres_changes";
 
@@ -45,7 +44,7 @@ pub struct Speaker {
     pub heads: BTreeMap<Uuid, i64>,
     pub due: Due,
     /// Broadcasts of its client's own, which it does not hear.
-    pub own: VecDeque<i64>,
+    pub own: Own,
 }
 
 /// What the channel is to do when all is told.
@@ -73,7 +72,7 @@ impl Speaker {
             refused: Vec::new(),
             heads: BTreeMap::new(),
             due: Due::default(),
-            own: VecDeque::new(),
+            own: Own::default(),
         }
     }
 
@@ -103,14 +102,6 @@ impl Speaker {
     /// As [`Speaker::say`].
     pub async fn system(&self, extension: &str, is_ok: bool, message: &str) -> Result<(), Ended> {
         self.say(encode::system(self.version, &self.topic, extension, is_ok, message)).await
-    }
-
-    /// A broadcast of this id is its client's own: it does not hear it.
-    pub fn sent(&mut self, id: i64) {
-        if self.own.len() >= OWN_MAX {
-            self.own.pop_front();
-        }
-        self.own.push_back(id);
     }
 
     /// Tells of a row that is read of nothing shared.
@@ -223,8 +214,7 @@ impl Speaker {
         }
         match &aside.what {
             What::Broadcast { id, event, content, .. } => {
-                if let Some(at) = self.own.iter().position(|own| own == id) {
-                    self.own.remove(at);
+                if self.own.take(*id) {
                     return Ok(());
                 }
                 let out = match content {

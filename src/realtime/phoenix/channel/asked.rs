@@ -57,7 +57,7 @@ impl Running<'_> {
         match self.session.ask(Method::POST, &format!("/chats/{chat}/broadcasts"), Some(&body)).await {
             Ok(answer) => {
                 if let Some(id) = answer["id"].as_i64().filter(|_| !self.join.broadcasts.hears_itself) {
-                    self.speaker.sent(id);
+                    self.speaker.own.note(id);
                 }
                 if self.join.broadcasts.acks { self.answer(asker, Ok(json!({}))).await } else { Ok(()) }
             }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use uuid::Uuid;
 
+use super::presence::{Here, Registry};
 use crate::auth::Identity;
-use crate::realtime::presence::{Here, Registry};
 
 /// The people of one socket. Cheap to clone.
 #[derive(Clone)]
