@@ -9,12 +9,11 @@ use super::sockets::{Doors, config, token};
 use crate::api::caller::refusal;
 use crate::error::{ApiError, fault};
 use crate::realtime::loopback::Unanswered;
+use crate::realtime::marks::RESUME_ID_MAX;
 use crate::realtime::pusher::Pusher;
-use crate::realtime::pusher::channel::Who;
 use crate::realtime::pusher::pass::Pass;
+use crate::realtime::somebody::Somebody;
 
-/// The longest id by which a client is known that comes back, in characters.
-const RESUME_ID_MAX: usize = 128;
 /// The longest id of a socket, and name of a channel, in bytes.
 const NAME_MAX: usize = 200;
 
@@ -67,8 +66,8 @@ pub async fn authorise(doors: Data<&Doors>, request: &Request, form: poem::Resul
             answer => answer?,
         }
         let is_shown = channel.starts_with("presence-");
-        let channel_data = if is_shown { Some(doors.pusher.profile(&who.token).await?.channel_data()) } else { None };
-        let auth = sealed(&doors, &asked, who.token, channel_data.clone())?;
+        let channel_data = if is_shown { Some(doors.pusher.profile(&who.bearer).await?.channel_data()) } else { None };
+        let auth = sealed(&doors, &asked, who.bearer, channel_data.clone())?;
         Ok(Answer { auth, channel_data, user_data: None })
     };
     respond(answer.await)
@@ -81,8 +80,8 @@ pub async fn authenticate(doors: Data<&Doors>, request: &Request, form: poem::Re
         let Form(asked) = form.map_err(|_| malformed("the form has a socket_id"))?;
         let asked = Asked { channel_name: None, ..asked };
         let who = believed(&doors, request).await?;
-        let user_data = doors.pusher.profile(&who.token).await?.user_data();
-        let auth = sealed(&doors, &asked, who.token, Some(user_data.clone()))?;
+        let user_data = doors.pusher.profile(&who.bearer).await?.user_data();
+        let auth = sealed(&doors, &asked, who.bearer, Some(user_data.clone()))?;
         Ok(Answer { auth, channel_data: None, user_data: Some(user_data) })
     };
     respond(answer.await)
@@ -113,11 +112,10 @@ fn respond(answer: Result<Answer, Refused>) -> Response {
 }
 
 /// Whose token it is, if it is somebody's.
-async fn believed(doors: &Doors, request: &Request) -> Result<Who, Refused> {
+async fn believed(doors: &Doors, request: &Request) -> Result<Somebody, Refused> {
     let token = token(request.headers(), "").unwrap_or_default();
-    let verified = doors.pusher.authenticator.verify(&token).await;
-    let identity = verified.map_err(|error| Refused::Here(refusal(error).into()))?;
-    Ok(Who { identity, token })
+    let somebody = Somebody::of_token(&doors.pusher.authenticator, &token).await;
+    somebody.map_err(|error| Refused::Here(refusal(error).into()))
 }
 
 fn sealed(doors: &Doors, asked: &Asked, token: String, data: Option<String>) -> Result<String, Refused> {
@@ -126,7 +124,7 @@ fn sealed(doors: &Doors, asked: &Asked, token: String, data: Option<String>) -> 
         return Err(malformed("no socket or channel is called so"));
     }
     if resume_id.as_ref().is_some_and(|id| id.is_empty() || id.chars().count() > RESUME_ID_MAX) {
-        return Err(malformed("resume_id has 1 to 128 characters"));
+        return Err(malformed(&format!("resume_id has 1 to {RESUME_ID_MAX} characters")));
     }
     let pass = Pass { socket_id: socket_id.clone(), channel: channel_name.clone(), token, resume_id: resume_id.clone(), data };
     let sealed = doors.pusher.passes.seal(&doors.pusher.key, &pass);

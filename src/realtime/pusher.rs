@@ -26,7 +26,7 @@ mod progress;
 pub mod shapes;
 mod voice;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use poem::http::Method;
@@ -37,7 +37,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::channel::{Asked, Command, Shared, Who};
+use self::channel::{Asked, Command, Shared};
 use self::names::Name;
 use self::parse::ClientFrame;
 use self::pass::Passes;
@@ -47,8 +47,10 @@ use super::channels::{Channels, Heard, Out, Pipe, Protocol, Why, serve};
 use super::hub::Hub;
 use super::loopback::{Loopback, Unanswered};
 use super::marks::Marks;
-use super::presence::Registry;
+use super::people::People;
+use super::presence::{Here, Registry};
 use super::socket::{BYE, Closing, Credit, Socket};
+use super::somebody::Somebody;
 use crate::auth::{AuthError, Authenticator};
 
 /// What every socket needs.
@@ -133,24 +135,15 @@ impl Pusher {
         Profile::of(&me).ok_or_else(|| Unanswered::malformed("a profile could not be read"))
     }
 
-    /// Who has no account and shows no token.
-    fn nobody(&self) -> Who {
-        let (identity, token) = self.authenticator.nobody();
-        Who { identity, token }
-    }
-
     /// Whose token it is.
     ///
     /// # Errors
     /// When it is nobody's.
-    pub async fn verify(&self, token: String) -> Result<Who, Refusal> {
-        match self.authenticator.verify(&token).await {
-            Ok(identity) => Ok(Who { identity, token }),
-            Err(error) => {
-                let status = if matches!(error, AuthError::KeysUnavailable) { 503 } else { 401 };
-                Err(Refusal { status, error: error.to_string() })
-            }
-        }
+    async fn verify(&self, token: &str) -> Result<Somebody, Refusal> {
+        Somebody::of_token(&self.authenticator, token).await.map_err(|error| {
+            let status = if matches!(error, AuthError::KeysUnavailable) { 503 } else { 401 };
+            Refusal { status, error: error.to_string() }
+        })
     }
 }
 
@@ -159,6 +152,8 @@ struct Connection {
     shared: Arc<Shared>,
     channels: Channels<Command>,
     pings: Pings,
+    /// That who has signed in is here.
+    here: Option<Arc<Here>>,
     /// When the token ends that somebody signed in with.
     ends_at: Option<Instant>,
     /// Events that they may send to others.
@@ -179,16 +174,17 @@ impl Connection {
         // two numbers, as clients expect it; nobody guesses them
         let (one, other) = Uuid::new_v4().as_u64_pair();
         let shared = Shared {
+            people: People::new(pusher.registry.clone()),
             pusher,
             socket_id: format!("{one}.{other}"),
             who: watch::Sender::new(None),
             ledger: Arc::default(),
-            heres: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
             channels: Channels::default(),
             pings: Pings::default(),
+            here: None,
             ends_at: None,
             events: Credit::of(EVENT_BURST, EVENT_REFILL),
         }
@@ -214,11 +210,12 @@ impl Connection {
         let Some((token, data)) = pass.and_then(|pass| Some((pass.token, pass.data?))) else {
             return say(pipe, encode::error(codes::NOT_AUTHORISED, "auth is what POST /pusher/user-auth answered")).await;
         };
-        match self.shared.pusher.verify(token).await {
-            Ok(who) if !self.shared.has_room_for(&who.identity) => {
-                say(pipe, encode::error(codes::NOT_AUTHORISED, channel::TOO_MANY_SOCKETS)).await
-            }
+        match self.shared.pusher.verify(&token).await {
             Ok(who) => {
+                let Ok(here) = self.shared.people.enter(&who.identity) else {
+                    return say(pipe, encode::error(codes::NOT_AUTHORISED, channel::TOO_MANY_SOCKETS)).await;
+                };
+                self.here = here;
                 self.ends_at = Some(Instant::now() + who.identity.time_left());
                 self.shared.who.send_replace(Some(who));
                 say(pipe, encode::signed_in(&data)).await

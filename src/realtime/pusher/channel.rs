@@ -1,28 +1,28 @@
 //! A channel: a task with a session, as whoever carries the token that it was asked for with.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use poem::http::StatusCode;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use uuid::Uuid;
 
 use super::looks::Looks;
 use super::names::{Guard, Name};
-use super::others::{Own, Presence};
+use super::others::Presence;
 use super::place::Place;
 use super::progress::{Ledger, Mark};
 use super::voice::{Resume, Scope, Voice};
 use super::{Pusher, Refusal, codes, encode};
-use crate::auth::Identity;
 use crate::realtime::channels::{Out, Pipe};
 use crate::realtime::loopback::Unanswered;
-use crate::realtime::presence::Here;
+use crate::realtime::own::Own;
+use crate::realtime::people::{People, TooMany};
 use crate::realtime::session::{Ended, Session};
 use crate::realtime::socket::Closing;
+use crate::realtime::somebody::Somebody;
 
 /// How long a channel that nobody may hear who has not signed in waits for somebody to do so: clients do both at once.
 const SIGNIN_WAIT: Duration = Duration::from_secs(2);
@@ -35,18 +35,11 @@ pub struct Shared {
     pub pusher: Pusher,
     pub socket_id: String,
     /// Who has signed in on it.
-    pub who: watch::Sender<Option<Who>>,
+    pub who: watch::Sender<Option<Somebody>>,
     /// The channels whose clients may come back.
     pub ledger: Arc<Ledger>,
-    /// That people are here.
-    pub heres: Mutex<HashMap<Uuid, Here>>,
-}
-
-/// Somebody, and their token.
-#[derive(Clone)]
-pub struct Who {
-    pub identity: Identity,
-    pub token: String,
+    /// Who is here: who has signed in, and who has a channel.
+    pub people: People,
 }
 
 /// What is asked of a channel that is open.
@@ -64,7 +57,7 @@ pub struct Asked {
 
 /// Who listens, and where.
 struct Entered {
-    who: Who,
+    who: Somebody,
     place: Place,
     /// What others are shown of them, on a presence channel.
     info: Value,
@@ -73,25 +66,11 @@ struct Entered {
 }
 
 impl Shared {
-    /// Whether somebody may be here: they have one connection by this socket, however many channels.
-    pub fn has_room_for(&self, identity: &Identity) -> bool {
-        let Some(user) = identity.subject else { return true };
-        let mut heres = self.heres.lock().unwrap_or_else(PoisonError::into_inner);
-        if heres.contains_key(&user) {
-            return true;
-        }
-        let has_room = self.pusher.registry.has_room_for(identity);
-        if has_room && let Some(here) = self.pusher.registry.enter(identity) {
-            heres.insert(user, here);
-        }
-        has_room
-    }
-
     async fn enter(&self, asked: &Asked) -> Result<Entered, Refusal> {
         if asked.name.needs_pass() || !asked.pass.is_empty() {
             let pass = self.pusher.passes.open(&asked.pass, &self.socket_id, Some(&asked.channel));
             let pass = pass.ok_or(Refusal::new(401, "auth is what POST /pusher/auth answered for this socket and channel"))?;
-            let who = self.pusher.verify(pass.token).await?;
+            let who = self.pusher.verify(&pass.token).await?;
             let place = self.pusher.place(&who, &asked.name.topic).await?;
             let data: Value = pass.data.and_then(|data| serde_json::from_str(&data).ok()).unwrap_or_default();
             return Ok(Entered { who, place, info: data["user_info"].clone(), resume_id: pass.resume_id });
@@ -103,7 +82,7 @@ impl Shared {
             let is_nobody = signed.is_none();
             let who = match signed {
                 Some(who) => who,
-                None => self.pusher.nobody(),
+                None => Somebody::nobody(&self.pusher.authenticator),
             };
             let found = self.pusher.place(&who, &asked.name.topic).await.map_err(Refusal::from);
             // what nobody sees may be there for somebody
@@ -129,7 +108,7 @@ impl Shared {
         mut commands: mpsc::Receiver<Command>,
     ) -> Result<Refusal, Ended> {
         let pusher = &self.pusher;
-        let mut session = Session::new(&pusher.hub, pusher.api.clone(), &who.identity, who.token.clone());
+        let mut session = Session::new(&pusher.hub, pusher.api.clone(), &who.identity, who.bearer.clone());
         // of what is to be listed anew its clients are told the rooms alone
         session.keeps_place = true;
         let me = who.identity.subject.filter(|_| asked.name.guard == Guard::Presence);
@@ -199,15 +178,17 @@ pub async fn run(shared: Arc<Shared>, asked: Asked, pipe: Pipe, commands: mpsc::
         // it was not read whether they may: their client comes back, and asks again
         Err(refusal) if refusal.is_passing() => Out::Close(codes::AGAIN),
         Err(refusal) => refused(&asked, &refusal),
-        Ok(entered) if !shared.has_room_for(&entered.who.identity) => refused(&asked, &Refusal::new(429, TOO_MANY_SOCKETS)),
-        Ok(entered) => {
-            let left = entered.who.identity.time_left();
-            match timeout(left, Box::pin(shared.listen(entered, &asked, &pipe, commands))).await {
-                Ok(Ok(refusal)) => refused(&asked, &refusal),
-                Ok(Err(ended)) => Out::Close(closing(&ended)),
-                Err(_) => Out::Close(codes::TOKEN_ENDED),
+        Ok(entered) => match shared.people.enter(&entered.who.identity) {
+            Err(TooMany) => refused(&asked, &Refusal::new(429, TOO_MANY_SOCKETS)),
+            Ok(_here) => {
+                let left = entered.who.identity.time_left();
+                match timeout(left, Box::pin(shared.listen(entered, &asked, &pipe, commands))).await {
+                    Ok(Ok(refusal)) => refused(&asked, &refusal),
+                    Ok(Err(ended)) => Out::Close(closing(&ended)),
+                    Err(_) => Out::Close(codes::TOKEN_ENDED),
+                }
             }
-        }
+        },
     };
     let _ = pipe.put(out).await;
 }

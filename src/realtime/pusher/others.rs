@@ -2,8 +2,6 @@
 //!
 //! Members are those who track a state in the chat, by whatever protocol: a subscription to a presence channel tracks one.
 
-use std::collections::VecDeque;
-
 use poem::http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,9 +14,6 @@ use crate::realtime::asides::{Aside, Content, Track, What};
 use crate::realtime::loopback::Unanswered;
 use crate::realtime::presence::Tracking;
 use crate::realtime::session::{Ended, Session};
-
-/// Own broadcasts that are waited for at most: they come back at once, or not at all.
-const OWN_MAX: usize = 100;
 
 /// What one who listens to a presence channel knows of who is in it.
 pub struct Presence {
@@ -43,24 +38,6 @@ fn alone(me: Uuid, info: &Value) -> Members {
     let mut members = Members::default();
     members.join(me, "", info.clone());
     members
-}
-
-/// What a client said to others, by the ids that it comes back with: it is told nothing of it.
-#[derive(Default)]
-pub struct Own(VecDeque<i64>);
-
-impl Own {
-    fn note(&mut self, id: i64) {
-        if self.0.len() >= OWN_MAX {
-            self.0.pop_front();
-        }
-        self.0.push_back(id);
-    }
-
-    fn take(&mut self, id: i64) -> bool {
-        let place = self.0.iter().position(|own| *own == id);
-        place.and_then(|place| self.0.remove(place)).is_some()
-    }
 }
 
 impl Voice {
@@ -176,20 +153,5 @@ impl Voice {
             }
             Err(refused) => self.put(encode::error(codes::NOT_AUTHORISED, &Refusal::from(refused).error)).await,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_one_said_is_known_by_its_id_once() {
-        let mut own = Own::default();
-        for id in 0..200 {
-            own.note(id);
-        }
-        assert!(!own.take(99), "they are waited for up to a number");
-        assert!(own.take(150) && !own.take(150) && own.take(199));
     }
 }

@@ -6,9 +6,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Pusher;
-use super::channel::Who;
 use super::names::{Guard, Name, Topic};
 use crate::realtime::loopback::Unanswered;
+use crate::realtime::somebody::Somebody;
 
 /// Where a channel is to be heard, as found by who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +30,12 @@ impl Place {
 }
 
 impl Pusher {
-    async fn ask(&self, who: &Who, path: &str) -> Result<Value, Unanswered> {
-        self.api.ask(&who.token, Method::GET, path, None).await
+    async fn ask(&self, who: &Somebody, path: &str) -> Result<Value, Unanswered> {
+        self.api.ask(&who.bearer, Method::GET, path, None).await
     }
 
     /// Where a channel leads who asks.
-    pub(super) async fn place(&self, who: &Who, topic: &Topic) -> Result<Place, Unanswered> {
+    pub(super) async fn place(&self, who: &Somebody, topic: &Topic) -> Result<Place, Unanswered> {
         let somebody_elses = |why| Err(Unanswered::of(StatusCode::FORBIDDEN, "channel_is_somebody_elses", why));
         Ok(match topic {
             Topic::Directory => {
@@ -61,7 +61,7 @@ impl Pusher {
     }
 
     /// What those who are in a chat say of themselves.
-    pub(super) async fn states(&self, who: &Who, chat: Uuid) -> Result<Value, Unanswered> {
+    pub(super) async fn states(&self, who: &Somebody, chat: Uuid) -> Result<Value, Unanswered> {
         self.ask(who, &format!("/chats/{chat}/presence/states")).await
     }
 
@@ -69,7 +69,7 @@ impl Pusher {
     ///
     /// # Errors
     /// With what the API answers else.
-    pub async fn would_admit(&self, who: &Who, channel: &str) -> Result<(), Unanswered> {
+    pub async fn would_admit(&self, who: &Somebody, channel: &str) -> Result<(), Unanswered> {
         let unknown = || Unanswered::of(StatusCode::NOT_FOUND, "channel_is_unknown", "no channel is called so");
         let name = Name::parse(channel).ok_or_else(unknown)?;
         let place = self.place(who, &name.topic).await?;

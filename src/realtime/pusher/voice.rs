@@ -7,16 +7,17 @@ use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::channel::Who;
 use super::looks::{Look, Looks};
-use super::others::{Own, Presence};
+use super::others::Presence;
 use super::progress::{Ledger, Mark, Progress};
 use super::shapes::{self, Room};
 use super::{Pusher, Refusal, encode};
 use crate::api::shapes::change::{Change, ChangeKind};
 use crate::realtime::batch::{Encoding, Form, Seen};
 use crate::realtime::channels::{Out, Pipe};
+use crate::realtime::own::Own;
 use crate::realtime::session::{Ended, Session, Sink, Told};
+use crate::realtime::somebody::Somebody;
 
 /// Rooms that `rooms-updated` lists.
 pub const ROOMS_LISTED: usize = 200;
@@ -51,10 +52,11 @@ pub struct Voice {
     pub ledger: Arc<Ledger>,
     pub pipe: Pipe,
     pub pusher: Pusher,
-    pub who: Who,
+    pub who: Somebody,
     /// It was subscribed with a pass: such channels hear what clients say to each other.
     pub has_pass: bool,
     pub presence: Option<Presence>,
+    /// Broadcasts of its client's own, which it does not hear.
     pub own: Own,
     /// By what the client is known if it comes back, and from where on it goes on if it has.
     pub resume: Option<Resume>,

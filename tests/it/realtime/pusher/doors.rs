@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{KEY, connected, subscribes};
 use crate::realtime::public_room;
 use crate::support::npm::Node;
-use crate::support::{DEADLINE, Person, TestServer};
+use crate::support::{DEADLINE, Person, TestServer, eventually};
 
 /// A socket that says what the stock client would not.
 struct Raw(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -202,4 +202,33 @@ async fn a_token_that_ends_has_the_client_come_back_with_another() {
     hers.hears("that it is back", |said| said["state"] == "connected").await;
     let refused = hers.event(&channel, "pusher:subscription_error").await;
     assert_eq!(refused["data"]["status"], 401, "it has no other: {refused}");
+}
+
+#[tokio::test]
+async fn who_is_signed_in_no_more_and_has_no_channel_is_not_here() {
+    let server = TestServer::start().await;
+    let (alice, bob, carol) = (server.person("alice").await, server.person("bob").await, server.person("carol").await);
+    let chat = alice.group_with(&[&bob, &carol]).await;
+    let (mut raw, id) = Raw::open(&server).await;
+    let channel = format!("private-room-{chat}");
+    for person in [&alice, &bob] {
+        let (status, answer) = asks(person, "/pusher/user-auth", &[("socket_id", &id)]).await;
+        assert_eq!(status, 200, "{answer}");
+        raw.says(json!({ "event": "pusher:signin", "data": answer })).await;
+        assert_eq!(raw.next().await["event"], "pusher:signin_success");
+    }
+    let (_, answer) = asks(&carol, "/pusher/auth", &[("socket_id", &id), ("channel_name", &channel)]).await;
+    assert_eq!(raw.shows(&channel, answer["auth"].as_str().expect("a pass")).await, 200);
+    let are = async |statuses: [(&Person, &str); 3]| {
+        let page = carol.get(&format!("/chats/{chat}/presence")).await.expect_status(200);
+        let is = |(person, status): &(&Person, &str)| {
+            page.data().iter().any(|one| one["userId"] == json!(person.id) && one["status"] == *status)
+        };
+        statuses.iter().all(is)
+    };
+    let bob_signed_in = [(&alice, "offline"), (&bob, "online"), (&carol, "online")];
+    eventually("bob is signed in in her place", async || are(bob_signed_in).await).await;
+    raw.says(json!({ "event": "pusher:unsubscribe", "data": { "channel": channel } })).await;
+    let bob_alone = [(&alice, "offline"), (&bob, "online"), (&carol, "offline")];
+    eventually("she who left the channel is gone", async || are(bob_alone).await).await;
 }
