@@ -193,6 +193,7 @@ pub async fn read(db: Db, hub: Arc<Hub>, begun: Life, stop: CancellationToken) {
                 if doubted + DOUBT_EVERY <= Instant::now() && !hub.trial().has_no_sweep() && hub.was_doubtful() {
                     doubted = Instant::now();
                     sweep = doubted;
+                    hub.any_listed();
                 }
                 let welcomed = welcome(&db, &hub, &mut life).await;
                 arrivals = Instant::now() + ARRIVALS_EVERY;

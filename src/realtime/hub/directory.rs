@@ -13,6 +13,13 @@ impl Hub {
             line.list(chat);
         }
     }
+
+    /// Something may have changed about any: who reads rooms without being in them does so by what has no rev.
+    pub fn any_listed(&self) {
+        for line in &self.state().directory {
+            line.list_any();
+        }
+    }
 }
 
 impl Listener {

@@ -140,6 +140,15 @@ impl Line {
         self.news.notify_one();
     }
 
+    /// Tells them that any may have changed.
+    pub fn list_any(&self) {
+        let mut inbox = self.inbox();
+        inbox.listed.clear();
+        inbox.is_any_listed = true;
+        drop(inbox);
+        self.news.notify_one();
+    }
+
     /// Makes them begin anew.
     pub fn fall_behind(&self) {
         self.inbox().fall_behind();

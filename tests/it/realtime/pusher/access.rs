@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{connected, is_refused, signed_in, subscribes};
+use super::{connected, events, is_refused, signed_in, subscribes};
 use crate::realtime::public_room;
 use crate::support::TestServer;
 use crate::support::npm::Node;
@@ -110,4 +110,22 @@ async fn who_was_refused_on_the_socket_itself_is_let_in_when_they_connect_again(
     his.does("disconnect", json!({})).await;
     his.does("connect", json!({})).await;
     his.event(&channel, "pusher:subscription_succeeded").await;
+}
+
+#[tokio::test]
+async fn the_directory_tells_nobody_what_nobody_may_read_as_long_as_that_is_so() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let alice = server.person("alice").await;
+    let square = public_room(&server, &alice).await;
+    // as by the API, which lists none of it
+    assert_eq!(server.anon().get("/rooms").await.expect_status(200).data().len(), 0);
+    let mut anybodys = connected(&node, &alice).await;
+    subscribes(&mut anybodys, "chats-public").await;
+    assert_eq!(events(&mut anybodys, "chats-public"), [] as [&str; 0]);
+    server.database.db_set("anon_reads_public_rooms = true").await;
+    let rooms = anybodys.event("chats-public", "rooms-updated").await["data"]["rooms"].clone();
+    assert!(rooms.as_array().is_some_and(|rooms| rooms.iter().any(|room| room["id"] == json!(square))), "{rooms}");
+    let market = alice.room("market", "public").await;
+    assert_eq!(anybodys.event("chats-public", "room-created").await["data"]["room"]["id"], json!(market));
 }
