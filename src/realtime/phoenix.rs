@@ -35,13 +35,13 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 pub use self::channel::asked::content;
-use self::channel::{Channel, Command, Ground};
+use self::channel::{BROKEN, Channel, Command, Ground};
 use self::encode::Asker;
 use self::frames::{ClientFrame, PREFIX, SOCKET, Said, Version};
 use self::join::Join;
 use self::keys::Keys;
 use self::mark::Progress;
-use super::channels::{self, Channels, Heard, Out, Pipe, Protocol, Why};
+use super::channels::{self, Channels, Heard, Out, Pipe, Protocol, Untold, Why};
 use super::hub::Hub;
 use super::loopback::Loopback;
 use super::marks::Marks;
@@ -53,6 +53,9 @@ use super::somebody::Somebody;
 
 /// The longest frame that joins a channel, in bytes: what it asks for is held while the channel is.
 const JOIN_MAX: usize = 128 << 10;
+
+/// What is said to who asks for more than can wait to be done.
+const TOO_MUCH: &str = "ChannelRateLimitReached: Too much waits to be done, say it again in a moment";
 
 /// What every socket needs. Cheap to clone.
 #[derive(Clone)]
@@ -121,7 +124,7 @@ impl Protocol for Talk {
                 let why = format!("a join has at most {JOIN_MAX} bytes");
                 self.reply(pipe, &Asker { topic, join_ref, reference }, Err(why)).await.map_err(|_| BYE)
             }
-            Ok(frame) => self.answer(frame, pipe).await.map_err(|_| BYE),
+            Ok(frame) => self.answer(frame, heard.length(), pipe).await.map_err(|_| BYE),
             Err(malformed) => {
                 // as the clients' own server: what cannot be read is passed over
                 tracing::debug!(%malformed, "a frame cannot be read");
@@ -136,12 +139,13 @@ impl Protocol for Talk {
             Why::TooMany => Closing(1008, "too many frames"),
             Why::TooLong => Closing(1009, "the frame is too long"),
             Why::Silent => Closing(1001, "nothing was heard"),
+            Why::Broken => BROKEN,
         }
     }
 }
 
 impl Talk {
-    async fn answer(&mut self, frame: ClientFrame, pipe: &Pipe) -> Result<(), Ended> {
+    async fn answer(&mut self, frame: ClientFrame, length: usize, pipe: &Pipe) -> Result<(), Ended> {
         let ClientFrame { join_ref, reference, topic, said } = frame;
         let asker = Asker { topic, join_ref, reference };
         let command = match said {
@@ -164,10 +168,13 @@ impl Talk {
         if !self.channels.has(&asker.topic) {
             return self.reply(pipe, &asker, Err("unmatched topic".to_owned())).await;
         }
-        if let Some(command) = command.filter(|_| self.is_of_this_join(&asker)) {
-            self.channels.tell(&asker.topic, command).await;
+        let Some(command) = command.filter(|_| self.is_of_this_join(&asker)) else { return Ok(()) };
+        match self.channels.tell(&asker.topic, command, length) {
+            // what nobody waits for is not answered
+            Err(Untold::Full) if asker.reference.is_some() => self.reply(pipe, &asker, Err(TOO_MUCH.to_owned())).await,
+            // one that has just closed says so itself
+            Err(Untold::Full | Untold::Closed) | Ok(()) => Ok(()),
         }
-        Ok(())
     }
 
     async fn join(&mut self, asker: Asker, payload: &serde_json::Value, pipe: &Pipe) -> Result<(), Ended> {
@@ -185,9 +192,8 @@ impl Talk {
             Err(why) => return self.reply(pipe, &asker, Err(why)).await,
         };
         let progress = Progress::default();
-        let channel =
-            Channel { ground: self.ground.clone(), pipe: pipe.clone(), asker: asker.clone(), join, progress: progress.clone() };
-        if !self.channels.open(asker.topic.clone(), |commands| channel.run(commands)) {
+        let channel = Channel { ground: self.ground.clone(), asker: asker.clone(), join, progress: progress.clone() };
+        if !self.channels.open(asker.topic.clone(), pipe, |commands, pipe| channel.run(commands, pipe)) {
             return self.reply(pipe, &asker, Err("ChannelRateLimitReached: Too many channels".to_owned())).await;
         }
         let channels = &self.channels;

@@ -43,7 +43,7 @@ use self::parse::ClientFrame;
 use self::pass::Passes;
 use self::progress::{Pings, Progress};
 use self::shapes::Profile;
-use super::channels::{Channels, Heard, Out, Pipe, Protocol, Why, serve};
+use super::channels::{Channels, Heard, Out, Pipe, Protocol, Untold, Why, serve};
 use super::hub::Hub;
 use super::loopback::{Loopback, Unanswered};
 use super::marks::Marks;
@@ -195,8 +195,8 @@ impl Connection {
             None => Refusal::new(404, "no channel is called so"),
             Some(name) => {
                 let asked = Asked { channel: channel.as_str().into(), name, pass };
-                let (shared, out) = (Arc::clone(&self.shared), pipe.clone());
-                if self.channels.open(channel.clone(), |commands| channel::run(shared, asked, out, commands)) {
+                let shared = Arc::clone(&self.shared);
+                if self.channels.open(channel.clone(), pipe, |commands, pipe| channel::run(shared, asked, pipe, commands)) {
                     return Ok(());
                 }
                 Refusal::new(429, "no socket has more channels")
@@ -224,15 +224,17 @@ impl Connection {
         }
     }
 
-    async fn pass_on(&mut self, channel: &str, event: String, data: Value, pipe: &Pipe) -> Result<(), Closing> {
+    async fn pass_on(&mut self, channel: &str, event: String, data: Value, length: usize, pipe: &Pipe) -> Result<(), Closing> {
         let wrong = if !self.events.spend() {
             Some((codes::TOO_MANY_EVENTS, "no client sends more than 10 events a second"))
         } else if !Name::parse(channel).is_some_and(|name| name.needs_pass()) {
             Some((codes::NOT_AUTHORISED, "clients send events on private- and presence- channels alone"))
-        } else if !self.channels.tell(channel, Command::Say { event, data }).await {
-            Some((codes::NOT_AUTHORISED, "the channel is not subscribed"))
         } else {
-            None
+            match self.channels.tell(channel, Command::Say { event, data }, length) {
+                Ok(()) => None,
+                Err(Untold::Full) => Some((codes::TOO_MANY_EVENTS, "too much waits to be sent")),
+                Err(Untold::Closed) => Some((codes::NOT_AUTHORISED, "the channel is not subscribed")),
+            }
         };
         match wrong {
             Some((code, message)) => say(pipe, encode::error(code, message)).await,
@@ -267,7 +269,7 @@ impl Protocol for Connection {
                 }
                 Ok(())
             }
-            Ok(ClientFrame::Event { channel, event, data }) => self.pass_on(&channel, event, data, pipe).await,
+            Ok(ClientFrame::Event { channel, event, data }) => self.pass_on(&channel, event, data, heard.length(), pipe).await,
             Ok(ClientFrame::Unknown) => Ok(()),
         }
     }

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use poem::http::StatusCode;
 use serde_json::Value;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::encode::{self, Asker};
@@ -23,14 +22,14 @@ use super::mark::Progress;
 use super::out::{ROWS, Speaker};
 use super::presence;
 use crate::realtime::asides::Track;
-use crate::realtime::channels::Pipe;
+use crate::realtime::channels::{Commands, Out, Pipe};
 use crate::realtime::hub::Hub;
 use crate::realtime::loopback::{Loopback, Unanswered};
 use crate::realtime::marks::Marks;
 use crate::realtime::people::People;
 use crate::realtime::presence::{Here, Tracking};
 use crate::realtime::session::{Ended, Session};
-use crate::realtime::socket::Credit;
+use crate::realtime::socket::{Closing, Credit};
 use crate::realtime::somebody::Somebody;
 
 /// What a client may say of itself at once, and again after so long: whoever is in the chat is told each time.
@@ -38,6 +37,9 @@ const STATES_AT_ONCE: u32 = 10;
 const STATE_EVERY: Duration = Duration::from_secs(1);
 /// How long before its token ends a client is told.
 const WARNING: Duration = Duration::from_secs(60);
+
+/// How a socket is closed of which a channel cannot say how it ends: its client comes back.
+pub const BROKEN: Closing = Closing(1011, "a channel broke");
 
 /// What the channels of one socket share. Cheap to clone.
 #[derive(Clone)]
@@ -66,7 +68,7 @@ pub enum Command {
 
 /// Why a channel ends, or does not begin.
 enum End {
-    /// The socket is no more.
+    /// The socket is no more, or is to be closed.
     Hangup,
     /// They may not; before it was joined this is the answer.
     Refused(String),
@@ -97,7 +99,6 @@ impl From<Unanswered> for End {
 /// A channel before it begins.
 pub struct Channel {
     pub ground: Ground,
-    pub pipe: Pipe,
     /// Who joins it.
     pub asker: Asker,
     pub join: Join,
@@ -129,23 +130,23 @@ struct Running<'a> {
 struct Another(Somebody, Option<Value>);
 
 impl Channel {
-    /// Runs until it is left, or ends.
-    pub async fn run(self, mut commands: mpsc::Receiver<Command>) {
-        let Self { ground, pipe, asker, join, progress } = self;
+    /// Runs until it is left, or ends with what it says last.
+    pub async fn run(self, mut commands: Commands<Command>, pipe: Pipe) -> Out {
+        let Self { ground, asker, join, progress } = self;
         let version = ground.version;
         let mut speaker = Speaker::new(pipe, version, asker.topic.clone(), Arc::new(join), progress.clone());
         let end = lives(&ground, &asker, &progress, &mut speaker, &mut commands).await;
         let (event, why) = match end {
-            End::Hangup => return,
+            End::Hangup => return Out::Close(BROKEN),
             End::Refused(why) => ("phx_close", why),
             End::Again(why) => ("phx_error", why),
         };
-        // whether anybody reads it is nobody's concern any more
-        if speaker.is_answered {
-            let _ = speaker.system("system", false, &why).await;
-            let _ = speaker.say(encode::end(version, &asker.topic, asker.join_ref.as_deref(), event)).await;
-        } else {
-            let _ = speaker.say(encode::reply(version, &asker, Err(why))).await;
+        if !speaker.is_answered {
+            return Out::Text(encode::reply(version, &asker, Err(why)));
+        }
+        match speaker.system("system", false, &why).await {
+            Ok(()) => Out::Text(encode::end(version, &asker.topic, asker.join_ref.as_deref(), event)),
+            Err(_) => Out::Close(BROKEN),
         }
     }
 }
@@ -156,7 +157,7 @@ async fn lives(
     asker: &Asker,
     progress: &Progress,
     speaker: &mut Speaker,
-    commands: &mut mpsc::Receiver<Command>,
+    commands: &mut Commands<Command>,
 ) -> End {
     let first = match &speaker.join.token {
         None => Ok(ground.opener.clone()),
@@ -183,7 +184,7 @@ async fn lives(
 
 impl Running<'_> {
     /// Tells what happens and does what is asked, until somebody else asks.
-    async fn listens(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<Another, End> {
+    async fn listens(&mut self, commands: &mut Commands<Command>) -> Result<Another, End> {
         loop {
             let next_at = self.warn_at.map_or(self.ends_at, |warn_at| warn_at.min(self.ends_at));
             tokio::select! {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use poem::http::StatusCode;
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::looks::Looks;
@@ -16,7 +16,7 @@ use super::place::Place;
 use super::progress::{Ledger, Mark};
 use super::voice::{Resume, Scope, Voice};
 use super::{Pusher, Refusal, codes, encode};
-use crate::realtime::channels::{Out, Pipe};
+use crate::realtime::channels::{Commands, Out, Pipe};
 use crate::realtime::loopback::Unanswered;
 use crate::realtime::own::Own;
 use crate::realtime::people::{People, TooMany};
@@ -105,7 +105,7 @@ impl Shared {
         Entered { who, place, info, resume_id }: Entered,
         asked: &Asked,
         pipe: &Pipe,
-        mut commands: mpsc::Receiver<Command>,
+        mut commands: Commands<Command>,
     ) -> Result<Refusal, Ended> {
         let pusher = &self.pusher;
         let mut session = Session::new(&pusher.hub, pusher.api.clone(), &who.identity, who.bearer.clone());
@@ -172,9 +172,9 @@ impl Shared {
     }
 }
 
-/// Serves a channel until it is over, or is dropped.
-pub async fn run(shared: Arc<Shared>, asked: Asked, pipe: Pipe, commands: mpsc::Receiver<Command>) {
-    let out = match shared.enter(&asked).await {
+/// Serves a channel until it is dropped, or over: with what it says last.
+pub async fn run(shared: Arc<Shared>, asked: Asked, pipe: Pipe, commands: Commands<Command>) -> Out {
+    match shared.enter(&asked).await {
         // it was not read whether they may: their client comes back, and asks again
         Err(refusal) if refusal.is_passing() => Out::Close(codes::AGAIN),
         Err(refusal) => refused(&asked, &refusal),
@@ -189,8 +189,7 @@ pub async fn run(shared: Arc<Shared>, asked: Asked, pipe: Pipe, commands: mpsc::
                 }
             }
         },
-    };
-    let _ = pipe.put(out).await;
+    }
 }
 
 fn refused(asked: &Asked, refusal: &Refusal) -> Out {

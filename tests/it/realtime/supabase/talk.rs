@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::channel;
+use super::wire::Wire;
 use crate::support::npm::{Client, Node};
 use crate::support::{Person, TestServer};
 
@@ -94,4 +95,42 @@ async fn what_is_sent_before_joining_and_over_http_is_heard_as_well() {
     assert_eq!(hears(&mut his).await, json!({ "event": "ink", "payload": bytes }));
     assert_eq!(sends(&mut hers, name, "not joined", json!({ "n": 2 })).await, "ok");
     assert_eq!(hears(&mut his).await, json!({ "event": "not joined", "payload": { "n": 2 } }));
+}
+
+#[tokio::test]
+async fn a_channel_that_waits_for_the_database_keeps_nobody_waiting_and_takes_so_much() {
+    let server = TestServer::start().await;
+    let alice = server.person("alice").await;
+    let (one, other) = (alice.group_with(&[]).await, alice.group_with(&[]).await);
+    let mut wire = Wire::of(&alice).await;
+    let [one, other] = [one, other].map(|chat| format!("realtime:{}", channel(chat)));
+    let acked = json!({ "config": { "broadcast": { "ack": true } } });
+    for topic in [&one, &other] {
+        assert_eq!(wire.asks(None, topic, "phx_join", acked.clone()).await.0, "ok");
+    }
+    let mut owner = server.database.db_owner().await;
+    let lock = owner.transaction().await.expect("a transaction");
+    lock.batch_execute("lock table chat_private.broadcasts in access exclusive mode").await.expect("a lock");
+    // longer together than what may wait
+    let payload = "x".repeat(200 << 10);
+    let say = json!({ "type": "broadcast", "event": "ink", "payload": { "drawn": payload } });
+    let mut said = Vec::new();
+    for _ in 0..10 {
+        said.push(wire.says(None, &one, "broadcast", say.clone()).await);
+    }
+    let refused = wire.says(None, &other, "broadcast", say).await;
+    let beat = wire.says(None, "phoenix", "heartbeat", json!({})).await;
+    let (first, second) = (wire.frame().await, wire.frame().await);
+    assert_eq!((&first[1], &first[4]["status"]), (&json!(refused), &json!("error")), "{first}");
+    let reason = first[4]["response"]["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("ChannelRateLimitReached"), "{reason}");
+    assert_eq!((&second[1], &second[4]["status"]), (&json!(beat), &json!("ok")), "{second}");
+    drop(lock);
+    drop(owner);
+    // what waited is done, and there is room again
+    for said in said {
+        assert_eq!(wire.frame().await[1], json!(said));
+    }
+    let small = json!({ "type": "broadcast", "event": "ink", "payload": {} });
+    assert_eq!(wire.asks(None, &other, "broadcast", small).await.0, "ok");
 }
