@@ -10,7 +10,7 @@ use crate::api::shapes::change::{Change, ChangeKind};
 
 /// Forms in which an event is told, and protocols in which it is.
 const FORMS: usize = 3;
-const ENCODINGS: usize = 3;
+pub const ENCODINGS: usize = 3;
 /// What an event holds in memory beside its text, in bytes: about.
 const WEIGHT: usize = 1_000;
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::realtime::batch::{ENCODINGS, Encoding};
 use crate::wire::Timestamp;
 
 /// What an aside is about: of two of the same, the later one says all.
@@ -22,7 +23,7 @@ pub struct Aside {
     pub what: What,
     /// What it holds in memory, in bytes: about.
     pub weight: usize,
-    encoded: OnceLock<String>,
+    encoded: [OnceLock<String>; ENCODINGS],
 }
 
 /// What is told.
@@ -90,7 +91,11 @@ impl Aside {
             What::Tracked { joins, leaves, .. } => joins.iter().chain(leaves).map(Track::weight).sum(),
             What::Read { .. } | What::Typing { .. } | What::Presence { .. } | What::TrackedAnew => 0,
         };
-        Arc::new(Self { chat, what, weight: WEIGHT + weight, encoded: OnceLock::new() })
+        Self::of_weight(chat, what, WEIGHT + weight)
+    }
+
+    fn of_weight(chat: Option<Uuid>, what: What, weight: usize) -> Arc<Self> {
+        Arc::new(Self { chat, what, weight, encoded: Default::default() })
     }
 
     /// What it is about.
@@ -123,11 +128,12 @@ impl Aside {
         let over: HashSet<&str> = leaves.iter().map(|track| track.id.as_str()).collect();
         let joins = before.iter().filter(|track| !over.contains(track.id.as_str())).chain(joins).cloned().collect();
         let leaves = ended.iter().chain(leaves).cloned().collect();
-        Self::new(self.chat, What::Tracked { user: *user, joins, leaves })
+        // of each listener's own: what both weigh is known
+        Self::of_weight(self.chat, What::Tracked { user: *user, joins, leaves }, self.weight + earlier.weight)
     }
 
-    /// Its frame: made once.
-    pub fn encoding(&self, encode: impl FnOnce(&Self) -> String) -> &str {
-        self.encoded.get_or_init(|| encode(self))
+    /// What is the same of it for all who are told it in this protocol: made once, and shared.
+    pub fn encoding(&self, protocol: Encoding, encode: impl FnOnce(&Self) -> String) -> &str {
+        self.encoded[protocol as usize].get_or_init(|| encode(self))
     }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::super::asides::Aside;
 use super::super::batch::Standing;
 use super::Hub;
+use super::line::Line;
 
 /// Of chats that more than so many listen to, here, nobody is told who types, reads, comes and goes: everybody would be told of everybody.
 const LISTENERS_MAX: usize = 1_000;
@@ -34,11 +35,24 @@ impl Hub {
     ///
     /// Where the house has policies of its own nobody here knows who may hear it, and nobody does.
     pub fn tell_in(&self, chats: impl IntoIterator<Item = Uuid>, aside: &Arc<Aside>, is_meant: impl Fn(Uuid) -> bool) {
-        let state = self.state();
-        if state.is_strict {
-            return;
+        // what waits for somebody becomes one with it, which takes time: nobody else waits for the hub meanwhile
+        for (line, chat) in self.who_hears(chats, aside, is_meant) {
+            line.tell_aside(aside, chat);
         }
-        let mut told = HashSet::new();
+    }
+
+    /// Whom an aside is told, and by which chat.
+    fn who_hears(
+        &self,
+        chats: impl IntoIterator<Item = Uuid>,
+        aside: &Aside,
+        is_meant: impl Fn(Uuid) -> bool,
+    ) -> Vec<(Arc<Line>, Uuid)> {
+        let state = self.state();
+        let (mut lines, mut told) = (Vec::new(), HashSet::new());
+        if state.is_strict {
+            return lines;
+        }
         let watched = |chat| state.chats.get(&chat).map(|watched| (chat, watched));
         for (chat, watched) in chats.into_iter().filter_map(watched) {
             if aside.is_of_everybody() && watched.ears.len() > LISTENERS_MAX {
@@ -47,9 +61,10 @@ impl Hub {
             for ear in &watched.ears {
                 let is_in = ear.is_ready && ear.standing.is_some_and(Standing::is_in);
                 if is_in && ear.who.user.is_some_and(&is_meant) && told.insert(ear.line.id) {
-                    ear.line.tell_aside(aside, chat);
+                    lines.push((Arc::clone(&ear.line), chat));
                 }
             }
         }
+        lines
     }
 }

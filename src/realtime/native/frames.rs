@@ -47,7 +47,7 @@ pub fn told(told: &Told<'_>) -> Option<String> {
                 let frame = ServerFrame::of_aside(&aside.what);
                 frame.map(|frame| frame.text(aside.chat, None, None)).unwrap_or_default()
             };
-            return Some(aside.encoding(encode)).filter(|text| !text.is_empty()).map(str::to_owned);
+            return Some(aside.encoding(Encoding::Native, encode)).filter(|text| !text.is_empty()).map(str::to_owned);
         }
         // nobody lists rooms here
         Told::Listed { .. } | Told::Flush => return None,

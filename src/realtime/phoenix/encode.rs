@@ -4,6 +4,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::frames::{PREFIX, Version};
+use super::presence;
+use crate::realtime::asides::{Aside, Content, What};
+use crate::realtime::batch::Encoding;
+use crate::realtime::channels::Out;
 
 /// The first byte of a broadcast that the server sends.
 const BROADCAST: u8 = 4;
@@ -74,14 +78,27 @@ pub fn change(version: Version, topic: &str, ids: &[u64], schema: &str, table: &
     push(version, topic, "postgres_changes", &payload)
 }
 
-/// A broadcast of a JSON value.
-pub fn broadcast(version: Version, topic: &str, event: &str, payload: &Value) -> String {
-    let payload = json!({ "type": "broadcast", "event": event, "payload": payload });
-    push(version, topic, "broadcast", &payload.to_string())
+/// Something that stands in no log, as those hear it who hear what people say of themselves. None: there are no words for it, or not in this
+/// version. What is the same for all who hear it is made once.
+pub fn aside(version: Version, topic: &str, aside: &Aside, hears_presence: bool) -> Option<Out> {
+    let (event, payload) = match &aside.what {
+        What::Broadcast { event, content: Content::Bytes(bytes), .. } => {
+            return broadcast_bytes(version, topic, event, bytes).map(Out::Binary);
+        }
+        What::Broadcast { event, content: Content::Json(payload), .. } => {
+            let say = |_: &Aside| json!({ "type": "broadcast", "event": event, "payload": payload }).to_string();
+            ("broadcast", aside.encoding(Encoding::Supabase, say))
+        }
+        What::Tracked { joins, leaves, .. } if hears_presence => {
+            ("presence_diff", aside.encoding(Encoding::Supabase, |_| presence::diff(joins, leaves)))
+        }
+        _ => return None,
+    };
+    Some(Out::Text(push(version, topic, event, payload)))
 }
 
 /// A broadcast of bytes, which the first version cannot carry: `4`, the lengths of topic, event and metadata, 0 for bytes, those, the payload.
-pub fn broadcast_bytes(version: Version, topic: &str, event: &str, payload: &[u8]) -> Option<Vec<u8>> {
+fn broadcast_bytes(version: Version, topic: &str, event: &str, payload: &[u8]) -> Option<Vec<u8>> {
     if version == Version::One {
         return None;
     }

@@ -11,10 +11,9 @@ use super::encode;
 use super::frames::{PREFIX, Version};
 use super::join::{Join, Terms};
 use super::mark::{Known, Mark, Progress};
-use super::presence;
 use super::rows::{Action, Column, Row, Table, place, place_of};
 use crate::api::shapes::change::Change;
-use crate::realtime::asides::{Aside, Content, What};
+use crate::realtime::asides::{Aside, What};
 use crate::realtime::batch::{Encoding, Form, Seen};
 use crate::realtime::channels::{Out, Pipe};
 use crate::realtime::own::Own;
@@ -213,26 +212,18 @@ impl Speaker {
             return Ok(());
         }
         match &aside.what {
-            What::Broadcast { id, event, content, .. } => {
+            What::Broadcast { id, .. } => {
                 if self.own.take(*id) {
                     return Ok(());
                 }
-                let out = match content {
-                    Content::Json(payload) => Some(Out::Text(encode::broadcast(self.version, &self.topic, event, payload))),
-                    Content::Bytes(bytes) => encode::broadcast_bytes(self.version, &self.topic, event, bytes).map(Out::Binary),
-                };
-                if let Some(out) = out {
-                    self.pipe.put(out).await?;
-                }
-            }
-            What::Tracked { joins, leaves, .. } if self.hears_presence => {
-                let diff = presence::diff(joins, leaves);
-                self.say(encode::push(self.version, &self.topic, "presence_diff", &diff)).await?;
             }
             What::TrackedAnew => self.due.is_present_anew = true,
             _ => {}
         }
-        Ok(())
+        match encode::aside(self.version, &self.topic, aside, self.hears_presence) {
+            Some(out) => self.pipe.put(out).await,
+            None => Ok(()),
+        }
     }
 }
 

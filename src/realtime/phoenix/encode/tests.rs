@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -37,9 +39,9 @@ fn what_is_told_is_what_it_was() {
             resync(version, TOPIC, Some(Uuid::from_u128(1))),
             change(version, TOPIC, &[1], "public", "chats", &row.data(at, None)),
             change(version, TOPIC, &[1, 2], "chat", "chats", &gone.data(at, None)),
-            broadcast(version, TOPIC, "typing", &json!({ "user": "é" })),
+            text(aside(version, TOPIC, &broadcast("typing", Content::Json(json!({ "user": "é" }))), false)),
             push(version, TOPIC, "presence_state", &presence::state([&track]).to_string()),
-            push(version, TOPIC, "presence_diff", &presence::diff(&[], std::slice::from_ref(&track))),
+            text(aside(version, TOPIC, &tracked(&track), true)),
         ];
         for text in texts {
             told.push_str(&json!({ "text": text }).to_string());
@@ -95,13 +97,41 @@ fn what_the_system_says_names_the_channel_as_the_client_does() {
     assert_eq!(two, json!([null, null, TOPIC, "system", payload]));
 }
 
+fn broadcast(event: &str, content: Content) -> Arc<Aside> {
+    Aside::new(None, What::Broadcast { id: 1, user: None, event: event.to_owned(), content })
+}
+
+fn tracked(track: &Track) -> Arc<Aside> {
+    Aside::new(None, What::Tracked { user: Uuid::nil(), joins: Vec::new(), leaves: vec![track.clone()] })
+}
+
+fn text(out: Option<Out>) -> String {
+    match out {
+        Some(Out::Text(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn broadcasts_are_texts_where_they_are_json_and_bytes_where_they_are_bytes() {
-    let [one, two] = both(|version| broadcast(version, TOPIC, "typ\"ing", &json!({ "u": "é" })));
+    let said = broadcast("typ\"ing", Content::Json(json!({ "u": "é" })));
+    let [one, two] = both(|version| text(aside(version, TOPIC, &said, false)));
     let payload = json!({ "type": "broadcast", "event": "typ\"ing", "payload": { "u": "é" } });
     assert_eq!((&one["payload"], &two[4]), (&payload, &payload));
     let bytes = broadcast_bytes(Version::Two, "realtime:a", "é", &[0, 255]).expect("bytes");
-    assert_eq!(bytes, [&[4, 10, 2, 0, 0], "realtime:aé".as_bytes(), &[0, 255]].concat());
+    assert_eq!(bytes, [&[4, 10, 2, 0, 0][..], "realtime:aé".as_bytes(), &[0, 255]].concat());
     assert!(broadcast_bytes(Version::One, "realtime:a", "e", &[0]).is_none());
     assert!(broadcast_bytes(Version::Two, &"x".repeat(256), "e", &[0]).is_none());
+}
+
+#[test]
+fn what_is_told_beside_the_log_is_written_once_for_all_who_hear_it() {
+    let track = Track { id: "ref".to_owned(), key: "u1".to_owned(), state: json!({ "at": "home" }) };
+    for said in [broadcast("typing", Content::Json(json!({ "u": "é" }))), tracked(&track)] {
+        assert!(matches!(said.what, What::Broadcast { .. }) || aside(Version::One, TOPIC, &said, false).is_none());
+        let first = text(aside(Version::One, "realtime:chat:a", &said, true));
+        let written = said.encoding(Encoding::Supabase, |_| panic!("it is written already"));
+        assert!(first.contains(written), "{first}");
+        assert!(text(aside(Version::Two, "realtime:chat:b", &said, true)).contains(written));
+    }
 }
