@@ -14,6 +14,7 @@ use poem::http::StatusCode;
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
+use self::asked::{NO_CHAT, reason};
 use super::encode::{self, Asker};
 use super::frames::{Sent, Version};
 use super::join::{CHAT, Join, Wanted};
@@ -58,7 +59,6 @@ pub struct Ground {
 }
 
 /// What a channel is asked to do.
-#[derive(Debug)]
 pub enum Command {
     Broadcast { asker: Asker, event: String, sent: Sent },
     Track { asker: Asker, state: Value },
@@ -239,16 +239,37 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Tells what people say of themselves in the chat whose channel it is.
+    /// Tells what people say of themselves in the chat whose channel it is, if its client wants to know. Who has come to the chat by now is
+    /// present as they said; who is there no more is not, until they come again.
     async fn tells_who_is_present(&mut self) -> Result<(), End> {
-        let Some(chat) = self.join.chat.filter(|_| self.speaker.hears_presence) else { return Ok(()) };
-        // who only visits a room sees nobody there
-        let states = self.session.ask_again(&format!("/chats/{chat}/presence/states")).await.unwrap_or_default();
+        if self.join.chat.is_none() || !self.speaker.hears_presence {
+            return Ok(());
+        }
+        let present = self.present().await?;
+        let is_in = present.is_ok();
+        let state = presence::state(&present.unwrap_or_default()).to_string();
+        self.speaker.say(encode::push(self.ground.version, &self.speaker.topic, "presence_state", &state)).await?;
+        if !is_in {
+            self.tracking = None;
+        } else if self.tracking.is_none()
+            && let Some(state) = self.state.clone()
+        {
+            // nobody waits for an answer
+            let _ = self.tracks(state);
+        }
+        Ok(())
+    }
+
+    /// What people say of themselves in the chat; why the one who asks neither sees it nor says anything, who only visits it.
+    async fn present(&self) -> Result<Result<Vec<Track>, String>, End> {
+        let Some(chat) = self.join.chat else { return Ok(Err(NO_CHAT.to_owned())) };
+        let states = match self.session.ask_again(&format!("/chats/{chat}/presence/states")).await {
+            Ok(states) => states,
+            Err(unanswered) if !unanswered.is_passing() => return Ok(Err(format!("Unauthorized: {}", reason(&unanswered)))),
+            Err(unanswered) => return Err(unanswered.into()),
+        };
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let track = |said: &Value| Some(Track { id: text(&said["id"])?, key: text(&said["key"])?, state: said["state"].clone() });
-        let tracks: Vec<Track> = states["data"].as_array().into_iter().flatten().filter_map(track).collect();
-        let state = presence::state(&tracks).to_string();
-        let topic = &self.speaker.topic;
-        Ok(self.speaker.say(encode::push(self.ground.version, topic, "presence_state", &state)).await?)
+        Ok(Ok(states["data"].as_array().into_iter().flatten().filter_map(track).collect()))
     }
 }

@@ -251,6 +251,8 @@ impl Sink for Speaker {
                     return Ok(());
                 }
                 self.say(encode::resync(self.version, &self.topic, Some(chat))).await?;
+                // they may have come to the chat that they visited, or visit it from now on
+                self.due.is_present_anew |= self.join.chat == Some(chat);
                 self.progress.set(|mark| {
                     epoch.clone_into(&mut mark.epoch);
                     // what changed is told as well

@@ -11,6 +11,14 @@ use super::super::keys::{Keys, refusal};
 use super::{Another, Command, End, Running};
 use crate::realtime::loopback::Unanswered;
 
+/// What is said to who is present in no chat.
+pub const NO_CHAT: &str = "Unauthorized: presence is on the channel of a chat, chat:<id>";
+
+/// Why the API refuses something, in its words.
+pub fn reason(Unanswered { problem, .. }: &Unanswered) -> &str {
+    problem["detail"].as_str().or(problem["title"].as_str()).unwrap_or("it was not taken")
+}
+
 impl Running<'_> {
     /// Does what is asked; gives who asks from now on, if that is somebody else.
     pub async fn does(&mut self, command: Command) -> Result<Option<Another>, End> {
@@ -19,13 +27,19 @@ impl Running<'_> {
             Command::Track { asker, state } => {
                 let is_first = !std::mem::replace(&mut self.speaker.hears_presence, true);
                 let answer = if !state.is_object() {
-                    Err("Presence track payload must be a map")
+                    Err("Presence track payload must be a map".to_owned())
                 } else if !self.credit.spend() {
-                    Err("ClientPresenceRateLimitReached: Too many presence messages per second")
+                    Err("ClientPresenceRateLimitReached: Too many presence messages per second".to_owned())
+                } else if self.tracking.is_none()
+                    && let Err(why) = self.present().await?
+                {
+                    // said as soon as they come to the chat
+                    self.state = Some(state);
+                    Err(why)
                 } else {
                     self.tracks(state)
                 };
-                self.answer(&asker, answer.map(|()| json!({})).map_err(str::to_owned)).await?;
+                self.answer(&asker, answer.map(|()| json!({}))).await?;
                 if is_first {
                     self.tells_who_is_present().await?;
                 }
@@ -61,16 +75,13 @@ impl Running<'_> {
                 }
                 if self.join.broadcasts.acks { self.answer(asker, Ok(json!({}))).await } else { Ok(()) }
             }
-            Err(Unanswered { problem, .. }) => {
-                let why = problem["detail"].as_str().or(problem["title"].as_str()).unwrap_or("it was not taken");
-                self.answer(asker, Err(why.to_owned())).await
-            }
+            Err(unanswered) => self.answer(asker, Err(reason(&unanswered).to_owned())).await,
         }
     }
 
     /// Its client says something of itself, in place of what it said.
-    pub(super) fn tracks(&mut self, state: Value) -> Result<(), &'static str> {
-        let chat = self.join.chat.ok_or("Unauthorized: presence is on the channel of a chat, chat:<id>")?;
+    pub(super) fn tracks(&mut self, state: Value) -> Result<(), String> {
+        let chat = self.join.chat.ok_or(NO_CHAT)?;
         let registry = &self.ground.people.registry;
         let tracking = registry.track(&self.who.identity, chat, self.key.clone(), state.clone());
         let tracking = tracking.ok_or("Unauthorized: the state is not taken: it is too long, or one of too many, or nobody's")?;

@@ -89,9 +89,6 @@ impl<'a> Running<'a> {
         // what is told of them was taken until now, and what comes is told
         self.speaker.due.is_present_anew = false;
         self.tells_who_is_present().await?;
-        if let Some(state) = self.state.take() {
-            let _ = self.tracks(state);
-        }
         match known.filter(|_| !is_of_another_life) {
             Some(known) => self.goes_on(&known).await,
             None => Ok(()),

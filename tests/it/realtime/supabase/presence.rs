@@ -7,6 +7,9 @@ use super::wire::Wire;
 use crate::support::npm::{Client, Node};
 use crate::support::{Person, TestServer};
 
+/// What is said to who visits a room, and would be seen there.
+const NOT_IN: &str = "Unauthorized: who is in a chat ";
+
 async fn present(node: &Node, person: &Person, version: &str, name: &str, key: &str) -> Client {
     let mut client = node.supabase(person, json!({ "realtime": { "vsn": version } })).await;
     let config = json!({ "presence": { "key": key } });
@@ -84,7 +87,9 @@ async fn who_is_not_in_the_chat_neither_sees_nor_is_seen() {
         assert_eq!(wire.hears("presence_state").await, json!({}));
     }
     let track = |state: Value| json!({ "type": "presence", "event": "track", "payload": state });
-    visitors.asks(Some("1"), &topic, "presence", track(json!({ "at": "the door" }))).await;
+    let (status, response) = visitors.asks(Some("1"), &topic, "presence", track(json!({ "at": "the door" }))).await;
+    let reason = response["reason"].as_str().unwrap_or_default();
+    assert!(status == "error" && reason.starts_with(NOT_IN), "{response}");
     assert_eq!(hers.asks(Some("1"), &topic, "presence", track(json!({ "at": "home" }))).await, (json!("ok"), json!({})));
     let diff = hers.hears("presence_diff").await;
     assert_eq!((&diff["joins"]["k"]["metas"][0]["at"], &diff["leaves"]), (&json!("home"), &json!({})));
@@ -93,4 +98,15 @@ async fn who_is_not_in_the_chat_neither_sees_nor_is_seen() {
     assert_eq!((status, &response["reason"]), (json!("error"), &json!("Presence track payload must be a map")));
     let state = alice.get(&format!("/chats/{room}/presence/states")).await.expect_status(200);
     assert_eq!(state.data().len(), 1, "{}", state.body);
+    // who comes to the chat is there as they said, each time
+    for _ in 0..2 {
+        mallory.joins(room).await.expect_status(200);
+        let diff = hers.hears("presence_diff").await;
+        assert_eq!(diff["joins"]["k"]["metas"][0]["at"], "the door", "{diff}");
+        while visitors.hears("presence_state").await["k"]["metas"][0]["at"] != "home" {}
+        mallory.leaves(room).await.expect_status(204);
+        let diff = hers.hears("presence_diff").await;
+        assert_eq!(diff["leaves"]["k"]["metas"][0]["at"], "the door", "{diff}");
+        while visitors.hears("presence_state").await != json!({}) {}
+    }
 }
