@@ -161,7 +161,8 @@ impl Talk {
             Said::Track(state) => Some(Command::Track { asker: asker.clone(), state }),
             Said::Untrack => Some(Command::Untrack { asker: asker.clone() }),
             Said::Unknown(event) => {
-                tracing::debug!(event, "nobody knows this event");
+                // its name is theirs, and not for logs
+                tracing::debug!(length = event.len(), "nobody knows this event");
                 None
             }
         };

@@ -30,7 +30,6 @@ pub struct Closing(pub u16, pub &'static str);
 pub const BYE: Closing = Closing(1000, "");
 
 /// What is received.
-#[derive(Debug)]
 pub enum Received {
     Text(String),
     Binary(Vec<u8>),

@@ -1,6 +1,7 @@
 //! What is told beside the chats' logs.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
@@ -16,7 +17,6 @@ pub type Key = (&'static str, Option<Uuid>, Uuid);
 const WEIGHT: usize = 200;
 
 /// Something to be told. Encoded once, and shared.
-#[derive(Debug)]
 pub struct Aside {
     /// The chat that it is of; absent: it is of a person, wherever they are met.
     pub chat: Option<Uuid>,
@@ -27,7 +27,7 @@ pub struct Aside {
 }
 
 /// What is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum What {
     Read {
         user: Uuid,
@@ -61,14 +61,14 @@ pub enum What {
 }
 
 /// What a broadcast tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Content {
     Json(Value),
     Bytes(Vec<u8>),
 }
 
 /// Something that somebody says of themselves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Track {
     /// Never that of another.
     pub id: String,
@@ -79,6 +79,13 @@ pub struct Track {
 impl Track {
     fn weight(&self) -> usize {
         WEIGHT + self.key.len() + self.state.to_string().len()
+    }
+}
+
+/// Without what people say: that is not for logs.
+impl fmt::Debug for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aside").field("key", &self.key()).field("weight", &self.weight).finish_non_exhaustive()
     }
 }
 
@@ -135,5 +142,24 @@ impl Aside {
     /// What is the same of it for all who are told it in this protocol: made once, and shared.
     pub fn encoding(&self, protocol: Encoding, encode: impl FnOnce(&Self) -> String) -> &str {
         self.encoded[protocol as usize].get_or_init(|| encode(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_say_stands_in_no_log() {
+        let said = "between us";
+        let track = || vec![Track { id: String::new(), key: said.to_owned(), state: said.into() }];
+        for what in [
+            What::Broadcast { id: 1, user: None, event: said.to_owned(), content: Content::Json(said.into()) },
+            What::Tracked { user: Uuid::nil(), joins: track(), leaves: track() },
+        ] {
+            let aside = Aside::new(None, what);
+            aside.encoding(Encoding::Native, |_| said.to_owned());
+            assert!(!format!("{aside:?}").contains(said));
+        }
     }
 }

@@ -160,4 +160,11 @@ mod tests {
         assert_eq!(text(sent.frames.recv().await), "another");
         assert_eq!(sent.room.available_permits(), WAITING_MAX - 2 * WEIGHT_MIN);
     }
+
+    #[test]
+    fn what_is_sent_stands_in_no_log() {
+        for out in [Out::Text("between us".to_owned()), Out::Binary(b"between us".to_vec())] {
+            assert_eq!(format!("{out:?}"), "10 bytes");
+        }
+    }
 }

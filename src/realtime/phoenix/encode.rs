@@ -15,7 +15,7 @@ const BROADCAST: u8 = 4;
 const BYTES: u8 = 0;
 
 /// Who asked, and is answered.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Asker {
     pub topic: String,
     pub join_ref: Option<String>,

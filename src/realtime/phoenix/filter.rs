@@ -24,14 +24,14 @@ pub const PATTERNS_MAX: usize = 10;
 const PATTERN_MAX: usize = 32 << 10;
 
 /// What a filter asks of one column.
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Condition {
     column: &'static Column,
     is_negated: bool,
     test: Test,
 }
 
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 enum Test {
     /// Whether how the column compares with the value is one of these.
     Compare(&'static [Ordering], Operand),

@@ -33,14 +33,14 @@ const BROADCAST_PUSH: u8 = 3;
 const HEADER: usize = 7;
 
 /// What is broadcast.
-#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub enum Sent {
     Json(Value),
     Bytes(Vec<u8>),
 }
 
 /// What a client says.
-#[derive(Debug, PartialEq)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct ClientFrame {
     /// Which joining of the channel it belongs to.
     pub join_ref: Option<String>,
@@ -49,7 +49,7 @@ pub struct ClientFrame {
     pub said: Said,
 }
 
-#[derive(Debug, PartialEq)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub enum Said {
     Join(Value),
     Leave,

@@ -21,7 +21,7 @@ const TOPIC_MAX: usize = 255;
 const KEY_MAX: usize = 200;
 
 /// What a channel is to do.
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Join {
     /// As whom, if the client says so by now.
     pub token: Option<String>,
@@ -35,7 +35,7 @@ pub struct Join {
 }
 
 /// What a client that broadcasts wants to be told.
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Broadcasts {
     /// That it was sent,
     pub acks: bool,
@@ -46,7 +46,7 @@ pub struct Broadcasts {
 }
 
 /// Which rows a client wants to be told of.
-#[derive(Debug)]
+#[cfg_attr(test, derive(Debug))]
 pub struct Binding {
     /// By which the client knows what is for it.
     pub id: u64,
@@ -59,7 +59,7 @@ pub struct Binding {
 }
 
 /// Under which names a client knows a table and its schema, and which columns of it it wants; absent: all.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct Terms<'a> {
     pub schema: &'a str,
     pub table: &'a str,

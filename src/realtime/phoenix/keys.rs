@@ -1,15 +1,17 @@
 //! As whom a client of this protocol asks: an API key when it connects, and for each channel a token.
 //!
-//! A key that is a user's token is that user. The configured key, any key that begins with `sb_` and, where no key is configured, anything is
-//! nobody, the role anon: keys of this kind are public, they stand in web pages.
+//! A key that is a user's token is that user. The configured key, any key that begins with `sb_publishable_` and, where no key is configured,
+//! anything is nobody, the role anon: keys of this kind are public, they stand in web pages. One that begins with `sb_secret_` is no such key:
+//! it is the server's own, or refused.
 
 use std::sync::Arc;
 
 use crate::auth::{AuthError, Authenticator};
 use crate::realtime::somebody::Somebody;
 
-/// With which keys of the newer kind begin.
-const PUBLISHABLE: &str = "sb_";
+/// With which keys of the newer kind begin, and those that nobody else is to know.
+const PUBLISHABLE: &str = "sb_publishable_";
+const SECRET: &str = "sb_secret_";
 
 /// What tells who somebody is.
 #[derive(Clone)]
@@ -36,7 +38,7 @@ impl Keys {
             return Ok(self.nobody());
         }
         match Somebody::of_token(&self.authenticator, key).await {
-            Err(_) if self.anon_key.is_none() => Ok(self.nobody()),
+            Err(_) if self.anon_key.is_none() && !key.starts_with(SECRET) => Ok(self.nobody()),
             somebody => somebody,
         }
     }
@@ -91,10 +93,15 @@ mod tests {
     use super::*;
     use crate::auth::{AuthConfig, NewToken, Role, mint};
 
-    const SECRET: &str = "a secret of the tests, long enough for HS256";
+    const JWT_SECRET: &str = "a secret of the tests, long enough for HS256";
+    const SERVICE_KEY: &str = "sb_secret_of_the_tests_long_enough_not_to_be_guessed";
 
     async fn keys(anon_key: Option<&str>) -> Keys {
-        let config = AuthConfig { secret: Some(SECRET.to_owned()), ..AuthConfig::default() };
+        let config = AuthConfig {
+            secret: Some(JWT_SECRET.to_owned()),
+            service_key: Some(SERVICE_KEY.to_owned()),
+            ..AuthConfig::default()
+        };
         Keys::new(Authenticator::new(&config).await.expect("it starts"), anon_key)
     }
 
@@ -104,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_is_nobodys_but_where_it_is_a_token() {
-        let user = mint(SECRET, &NewToken::of_user("5f9e5e6c-0000-4000-8000-000000000001")).expect("a token");
+        let user = mint(JWT_SECRET, &NewToken::of_user("5f9e5e6c-0000-4000-8000-000000000001")).expect("a token");
         let open = keys(None).await;
         assert_eq!(role(open.of_key(&user).await), Ok(Role::Authenticated));
         for key in ["sb_publishable_x", "whatever", "a.b.c"] {
@@ -116,6 +123,19 @@ mod tests {
         assert_eq!(role(closed.of_key("sb_publishable_x").await), Ok(Role::Anon));
         assert_eq!(role(closed.of_key(&user).await), Ok(Role::Authenticated));
         assert_eq!(role(closed.of_key("whatever").await), Err(AuthError::TokenMalformed));
+    }
+
+    #[tokio::test]
+    async fn a_secret_key_is_the_host_application_or_nobodys_but_never_a_key_of_web_pages() {
+        assert!(Keys::is_publishable("sb_publishable_x") && !Keys::is_publishable(SERVICE_KEY));
+        for keys in [keys(None).await, keys(Some("the key")).await] {
+            assert_eq!(role(keys.of_key(SERVICE_KEY).await), Ok(Role::ServiceRole));
+            assert_eq!(role(keys.of_token(SERVICE_KEY, "x").await), Ok(Role::ServiceRole));
+            for another in ["sb_secret_of_somebody_else", "sb_secret_"] {
+                assert_eq!(role(keys.of_key(another).await), Err(AuthError::TokenMalformed));
+                assert_eq!(role(keys.of_token(another, another).await), Err(AuthError::TokenMalformed));
+            }
+        }
     }
 
     #[tokio::test]

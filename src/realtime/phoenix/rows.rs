@@ -180,7 +180,8 @@ impl Action {
 }
 
 /// A row that changed. Of one that is gone, its key alone.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct Row {
     pub table: Table,
     pub action: Action,

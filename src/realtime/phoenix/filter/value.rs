@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::super::rows::Type;
 
 /// A value that is not null.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub enum Operand {
     Uuid(Uuid),
     Int(i64),

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::wire::{Came, Wire};
 use super::{changes, channel};
+use crate::support::server::SERVICE_KEY;
 use crate::support::{DEADLINE, Person, TestServer};
 
 const PATHS: [&str; 2] = ["/realtime/v1/websocket", "/socket/websocket"];
@@ -38,6 +39,23 @@ async fn where_a_key_is_configured_another_is_refused() {
     assert_eq!(open("another").await, Some((401, json!({ "error": "The token provided is not a valid JWT" }))));
     let expired = server.bearer_of("bob", json!({ "sub": alice.id, "role": "authenticated", "exp": 1 }));
     assert_eq!(open(expired.token()).await, Some((401, json!({ "error": "Token has expired" }))));
+}
+
+#[tokio::test]
+async fn a_secret_key_is_never_taken_for_one_of_web_pages() {
+    let server = TestServer::start().await;
+    let alice = server.person("alice").await;
+    let chat = alice.group_with(&[]).await;
+    let url = server.app.url();
+    let refused = Wire::open(url, PATHS[0], "apikey=sb_secret_of_somebody_else").await.expect_err("it is refused");
+    assert_eq!(refused, (401, json!({ "error": "The token provided is not a valid JWT" })));
+    // the host application's own is the host application
+    let query = format!("apikey={}&vsn=2.0.0", SERVICE_KEY.replace(' ', "%20"));
+    let mut hosts = Wire::open(url, PATHS[0], &query).await.expect("it opens");
+    let topic = format!("realtime:{}", channel(chat));
+    hosts.joins(&topic, json!([changes(json!({ "table": "messages", "filter": format!("chat_id=eq.{chat}") }))])).await;
+    alice.says(chat, "hello").await;
+    assert_eq!(hosts.change().await["record"]["text"], "hello");
 }
 
 impl PartialEq for Wire {
