@@ -1987,7 +1987,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …3aef4abb5ef6;
+as …580fd10f0357;
 
 -- Which life of the database this is: another after a failover, a restore, or in a copy.
 create function chat_private.epoch() returns text
@@ -2003,7 +2003,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …0f05fbe74fe4;
+as …6df7d490d1ac;
 grant execute on function chat_private.erase(uuid) to service_role;
 
 -- users.10, for oneself; null for who is nobody.
@@ -2167,7 +2167,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …cc46f28ff4ce;
+as …ec57fdebd90c;
 grant execute on function chat_private.forget_resumes() to chat_relay;
 
 -- presence.3: what ended is not kept.
@@ -2176,7 +2176,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …e0db59109d0d;
+as …f62bd86a6d28;
 grant execute on function chat_private.forget_states() to chat_relay;
 
 -- chats.3: who founds a group or room owns it.
@@ -2371,7 +2371,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …b9a339a9c426;
+as …76afc26216a6;
 grant execute on function chat_private.keep_resumes(uuid[],text[],text[],text[]) to chat_relay;
 
 -- presence.3, presence.4, presence.5.
@@ -2380,7 +2380,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …63cb3e009836;
+as …58ab65fead44;
 grant execute on function chat_private.keep_states(uuid,uuid[],uuid[],uuid[],uuid[],text[],json[]) to chat_relay;
 
 -- One reset where tombstones were purged.

@@ -132,6 +132,8 @@ begin
     if found then
       delete from chat.friendships f where _user in (f.requester_id, f.addressee_id);
       delete from chat.blocks b where _user in (b.blocker_id, b.blocked_id);
+      -- in the order in which they are written down
+      perform from chat_private.resumes r where r.user_id = _user order by r.resume_id, r.topic for update;
       delete from chat_private.resumes r where r.user_id = _user;
       insert into chat_private.erasures (user_id) values (_user);
       update chat.users u

@@ -3,6 +3,9 @@
 --
 -- A state that ends is kept for half a minute. A relay tells differences: what came and what ended since it read the chat last. Somebody who
 -- listed the states in between may have seen one that came and ended meanwhile; by its row they are told that it ended.
+--
+-- Whoever touches a state that is there ends or deletes it. So what another is at is left to them, but by the process whose state it is: who leaves
+-- all their chats, and holds what they said in some of them, waits for nobody, and there is no circle.
 
 insert into chat.rules (number, name, status, sentence) values
   ('presence.4', 'state_is_short', 422, 'what somebody says of themselves has at most 8,192 bytes, and its key 1 to 255 characters'),
@@ -69,9 +72,17 @@ begin
   if not found then
     return false;
   end if;
-  with gone as (
-    update chat.presence_states s set ended_at = clock_timestamp()
+  with held as (
+    -- whose they are waits, in one order: if another fails to end them, nobody else does
+    select s.id
+    from chat.presence_states s
     where s.process_id = _process and s.id = any (_ended) and s.ended_at is null
+    order by s.id
+    for update
+  ), gone as (
+    update chat.presence_states s set ended_at = clock_timestamp()
+    from held h
+    where s.process_id = _process and s.id = h.id
     returning s.chat_id)
   select array_agg(distinct g.chat_id) into ended_in from gone g;
 
@@ -82,6 +93,7 @@ begin
       u.user_id,
       u.key,
       u.state,
+      u.nth,
       row_number() over (partition by u.chat_id, u.user_id order by u.nth) as nth_of_one,
       row_number() over (partition by u.chat_id order by u.nth) as nth_of_chat
     from unnest(_ids, _chats, _users, _keys, _states) with ordinality u (id, chat_id, user_id, key, state, nth)
@@ -98,6 +110,7 @@ begin
       and s.nth_of_chat + (select count(*)
                            from chat.presence_states o
                            where o.chat_id = s.chat_id and o.ended_at is null) <= states_of_chat
+    order by s.nth  -- who lists them has them as they were said
     on conflict (process_id, id) do nothing
     returning chat_id)
   select array_agg(distinct b.chat_id) into begun_in from begun b;
@@ -126,7 +139,10 @@ as $$
 -- of who leaves a chat: nobody there sees them any more
 begin
   update chat.presence_states s set ended_at = clock_timestamp()
-  where s.chat_id = new.chat_id and s.user_id = new.user_id and s.ended_at is null;
+  where (s.process_id, s.id) in (select o.process_id, o.id
+                                 from chat.presence_states o
+                                 where o.chat_id = new.chat_id and o.user_id = new.user_id and o.ended_at is null
+                                 for update skip locked);
   if found then
     perform chat_private.hint('s' || new.chat_id, true);
   end if;
@@ -189,9 +205,13 @@ begin
   get diagnostics forgotten = row_count;
   with gone as (
     update chat.presence_states s set ended_at = clock_timestamp()
-    where s.ended_at is null
-      and s.since > clock_timestamp() - interval '1 minute'
-      and not exists (select from chat.participants p where p.chat_id = s.chat_id and p.user_id = s.user_id and p.left_at is null)
+    where (s.process_id, s.id) in (
+      select o.process_id, o.id
+      from chat.presence_states o
+      where o.ended_at is null
+        and o.since > clock_timestamp() - interval '1 minute'
+        and not exists (select from chat.participants p where p.chat_id = o.chat_id and p.user_id = o.user_id and p.left_at is null)
+      for update skip locked)
     returning s.chat_id)
   select array_agg(distinct g.chat_id) into chats from gone g;
   if chats is not null then

@@ -76,20 +76,24 @@ begin
     returning r.user_id, r.xmax = 0 as is_new)
   select array_agg(distinct k.user_id) filter (where k.is_new and k.user_id <> nobody) into grown from kept k;
   if grown is not null then
+    -- what another writes down in this moment is not the oldest any more
     delete from chat_private.resumes r
-    using (select
-             o.user_id,
-             o.resume_id,
-             o.topic,
-             row_number() over latest as nth,
-             sum(octet_length(o.mark)) over latest as bytes
-           from chat_private.resumes o
-           where o.user_id = any (grown)
-           window latest as (partition by o.user_id order by o.kept_at desc, o.resume_id, o.topic)) o
-    where r.user_id = o.user_id
-      and r.resume_id = o.resume_id
-      and r.topic = o.topic
-      and (o.nth > rows_of_one or o.bytes > bytes_of_one);
+    where (r.user_id, r.resume_id, r.topic) in (
+      select k.user_id, k.resume_id, k.topic
+      from (select
+              o.user_id,
+              o.resume_id,
+              o.topic,
+              o.kept_at,
+              row_number() over latest as nth,
+              sum(octet_length(o.mark)) over latest as bytes
+            from chat_private.resumes o
+            where o.user_id = any (grown)
+            window latest as (partition by o.user_id order by o.kept_at desc, o.resume_id, o.topic)) o
+      join chat_private.resumes k
+        on k.user_id = o.user_id and k.resume_id = o.resume_id and k.topic = o.topic and k.kept_at = o.kept_at
+      where o.nth > rows_of_one or o.bytes > bytes_of_one
+      for update of k skip locked);
   end if;
 end
 $$;
@@ -132,9 +136,14 @@ begin
       select o.resume_id, o.topic
       from chat_private.resumes o
       where o.user_id = nobody
-      order by o.kept_at desc
-      offset rows_of_nobody
-      limit rows_at_most);
+        and o.kept_at <= (select n.kept_at
+                          from chat_private.resumes n
+                          where n.user_id = nobody
+                          order by n.kept_at desc
+                          offset rows_of_nobody
+                          limit 1)
+      limit rows_at_most
+      for update skip locked);
   get diagnostics cut = row_count;
   return greatest(forgotten, cut) = rows_at_most;
 end

@@ -3,6 +3,7 @@
 mod access;
 mod asyncapi;
 mod broadcasts;
+mod circles;
 mod conformance;
 mod examples;
 mod faults;
