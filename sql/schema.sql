@@ -1224,7 +1224,7 @@ create unlogged table chat_private.broadcasts (
   bytes bytea,  -- What is told, where it is no JSON.
   told_at timestamp with time zone not null default clock_timestamp(),  -- When.
   constraint broadcasts_pkey primary key (id),
-  constraint broadcast_event_is_a_name check (length(event) >= 1 and length(event) <= 255),  -- broadcasts.2: the event of a broadcast has 1 to 255 characters
+  constraint broadcast_event_is_a_name check (octet_length(event) >= 1 and octet_length(event) <= 255),  -- broadcasts.2: the event of a broadcast has 1 to 255 bytes
   constraint broadcast_has_one_content check (payload is null or bytes is null),  -- broadcasts.4: a broadcast tells a payload or bytes, not both
   constraint broadcast_is_short check (coalesce(octet_length(payload), octet_length(bytes), 0) <= 262144)  -- broadcasts.3: what a broadcast tells has at most 262,144 bytes
 );

@@ -6,7 +6,7 @@
 
 insert into chat.rules (number, name, status, sentence) values
   ('broadcasts.1', 'broadcasts_are_sent_by_writers', 403, 'who may write in a chat, and the host application, tell those who are in it whatever they like, once and for the moment'),
-  ('broadcasts.2', 'broadcast_event_is_a_name', 422, 'the event of a broadcast has 1 to 255 characters'),
+  ('broadcasts.2', 'broadcast_event_is_a_name', 422, 'the event of a broadcast has 1 to 255 bytes'),
   ('broadcasts.3', 'broadcast_is_short', 422, 'what a broadcast tells has at most 262,144 bytes'),
   ('broadcasts.4', 'broadcast_has_one_content', 422, 'a broadcast tells a payload or bytes, not both'),
   ('broadcasts.5', 'broadcasts_are_told_by_the_relay', 403, 'the server''s relay reads broadcasts to tell them, and nobody else does');
@@ -19,7 +19,7 @@ create unlogged table chat_private.broadcasts (
   chat_id uuid not null,
   user_id uuid,
   event text not null
-    constraint broadcast_event_is_a_name check (length(event) between 1 and 255),
+    constraint broadcast_event_is_a_name check (octet_length(event) between 1 and 255),  -- a binary frame of Supabase's has one byte for its length
   payload text,
   bytes bytea,
   told_at timestamptz not null default clock_timestamp(),

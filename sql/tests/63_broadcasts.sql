@@ -1,6 +1,6 @@
 -- Broadcasts: said by who may write, told to the relay alone, kept for half a minute and by no disk.
 begin isolation level read committed;
-select plan(34);
+select plan(36);
 set local client_min_messages = warning;
 
 \ir people.psql
@@ -52,6 +52,8 @@ select pg_temp.does(format('select chat.broadcast(%L, ''bare'')', pg_temp.id('wa
 select is(pg_temp.wal_of(pg_temp.says('walk', $$'"quick"'$$)), 0::bigint, 'broadcasts.1: and no log is written of it');
 select pg_temp.refused(pg_temp.says('walk', 'null', ''), '23514', 'broadcasts.2', 'not without a name');
 select pg_temp.refused(pg_temp.says('walk', 'null', repeat('x', 256)), '23514', 'broadcasts.2', 'nor by too long a one');
+select is(pg_temp.outcome(pg_temp.says('walk', 'null', repeat('é', 127) || 'x'), false), '1 rows', 'broadcasts.2: of letters that are two bytes each as many as this');
+select pg_temp.refused(pg_temp.says('walk', 'null', repeat('é', 128)), '23514', 'broadcasts.2', 'and no more');
 select pg_temp.does(pg_temp.says('walk', format('%L', to_json(repeat('x', 262142)))), 1, 'broadcasts.3', 'as much as this');
 select pg_temp.refused(pg_temp.says('walk', format('%L', to_json(repeat('x', 262143)))), '23514', 'broadcasts.3', 'and no more');
 select pg_temp.refused(pg_temp.says('walk', $$null, decode(repeat('00', 262145), 'hex')$$), '23514', 'broadcasts.3', 'of bytes either');

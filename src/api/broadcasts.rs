@@ -51,7 +51,7 @@ impl BroadcastsApi {
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewBroadcast {
-    /// What it is about, by a name of the clients' own: at most 255 characters.
+    /// What it is about, by a name of the clients' own: 1 to 255 bytes in UTF-8.
     pub event: String,
     /// What is told, any JSON: at most 256 KiB as text.
     pub payload: Option<Value>,
