@@ -1237,7 +1237,7 @@ alter table chat_private.broadcasts enable row level security;
 -- From where on a client goes on that comes back: kept for a day after it was renewed last.
 
 create table chat_private.resumes (
-  user_id uuid not null,  -- Who; all zeros: who has no account.
+  user_id uuid not null,  -- Who; all zeros: who has no account; all ones: the host application.
   resume_id text not null,  -- Their client: an id that it keeps.
   topic text not null,  -- What it listened to, in the words of its protocol.
   mark text not null,  -- From where on, as the adapter of its protocol says it.
@@ -2141,7 +2141,7 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …7f538ee18043;
+as …39137b5b92f1;
 grant execute on function chat_private.find_resume(uuid,text,text) to chat_relay;
 
 -- One reset instead of more than 1,000 tombstones of one statement.
@@ -2371,7 +2371,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …76afc26216a6;
+as …c8eb8dc02362;
 grant execute on function chat_private.keep_resumes(uuid[],text[],text[],text[]) to chat_relay;
 
 -- presence.3, presence.4, presence.5.

@@ -34,7 +34,7 @@ set search_path = pg_catalog, pg_temp
 as $$
   select r.mark
   from chat_private.resumes r
-  where r.user_id = coalesce(_user, '00000000-0000-0000-0000-000000000000')
+  where r.user_id = _user
     and r.resume_id = _resume
     and r.topic = _topic
     and r.kept_at > clock_timestamp() - interval '1 day'
@@ -53,8 +53,8 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- What resumes.2 does not allow is passed over. Of more than they may have somebody's oldest go; those without an account share theirs, which
--- are short and cut later, since there may be many.
+-- What resumes.2 does not allow is passed over. Of more than they may have the oldest go of somebody, and of the host application; those without
+-- an account share theirs, which are short and cut later, since there may be many.
 declare
   nobody constant uuid := '00000000-0000-0000-0000-000000000000';
   rows_of_one constant integer := 1000;
@@ -65,8 +65,7 @@ begin
   with said as (
     -- the last of each counts, and in one order, so that two processes do not wait for each other
     select distinct on (k.user_id, k.resume_id, k.topic) k.user_id, k.resume_id, k.topic, k.mark
-    from (select coalesce(u.user_id, nobody) as user_id, u.resume_id, u.topic, u.mark, u.nth
-          from unnest(_users, _resumes, _topics, _marks) with ordinality u (user_id, resume_id, topic, mark, nth)) k
+    from unnest(_users, _resumes, _topics, _marks) with ordinality k (user_id, resume_id, topic, mark, nth)
     where length(k.resume_id) between 1 and 128 and length(k.topic) between 1 and 255 and octet_length(k.mark) <= case k.user_id when nobody then 4096 else 65536 end
     order by k.user_id, k.resume_id, k.topic, k.nth desc
   ), kept as (
@@ -168,7 +167,7 @@ to chat_relay;
 -- comments -------------------------------------------------------------------------------------------------------
 
 comment on table chat_private.resumes is 'From where on a client goes on that comes back: kept for a day after it was renewed last.';
-comment on column chat_private.resumes.user_id is 'Who; all zeros: who has no account.';
+comment on column chat_private.resumes.user_id is 'Who; all zeros: who has no account; all ones: the host application.';
 comment on column chat_private.resumes.resume_id is 'Their client: an id that it keeps.';
 comment on column chat_private.resumes.topic is 'What it listened to, in the words of its protocol.';
 comment on column chat_private.resumes.mark is 'From where on, as the adapter of its protocol says it.';

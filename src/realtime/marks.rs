@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::auth::{Identity, Role};
 use crate::db::{Db, DbError};
 use crate::params;
 
@@ -35,8 +36,22 @@ const FIND: &str = "select chat.find_resume($1, $2, $3) as mark";
 
 const KEEP: &str = "select chat.keep_resumes($1, $2, $3, $4)";
 
+/// Whose a mark is: a person's, the host application's, or nobody's, whose ids strangers choose.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Whose(Uuid);
+
+impl From<&Identity> for Whose {
+    fn from(identity: &Identity) -> Self {
+        match identity.role {
+            Role::Anon => Self(Uuid::nil()),
+            Role::Authenticated => Self(identity.subject.unwrap_or_default()),
+            Role::ServiceRole => Self(Uuid::max()),
+        }
+    }
+}
+
 /// Whose mark it is, their client's id, and of what.
-type Name = (Option<Uuid>, String, String);
+type Name = (Whose, String, String);
 
 /// Where clients' marks are. Cheap to clone.
 #[derive(Clone)]
@@ -55,9 +70,9 @@ struct Waiting {
 }
 
 /// Clients choose their ids: what Postgres takes for no text must not keep the others' from being written down.
-fn name(user: Option<Uuid>, resume: &str, topic: &str) -> Name {
+fn name(whose: Whose, resume: &str, topic: &str) -> Name {
     let text = |text: &str| text.replace('\0', "\u{fffd}");
-    (user, text(resume), text(topic))
+    (whose, text(resume), text(topic))
 }
 
 fn weight((_, resume, topic): &Name, mark: &str) -> usize {
@@ -118,12 +133,12 @@ impl Marks {
     ///
     /// # Errors
     /// When the database gives no answer: then it is not to begin as if nothing had been missed.
-    pub async fn find(&self, user: Option<Uuid>, resume: &str, topic: &str) -> Result<Option<String>, DbError> {
-        let name = name(user, resume, topic);
+    pub async fn find(&self, whose: Whose, resume: &str, topic: &str) -> Result<Option<String>, DbError> {
+        let name = name(whose, resume, topic);
         if let Some(mark) = self.waiting().marks.get(&name).cloned() {
             return Ok(Some(mark));
         }
-        let (user, resume, topic) = name;
+        let (Whose(user), resume, topic) = name;
         let rows = self.0.db.read_as_relay(FIND, params![user, resume, topic]).await?;
         Ok(rows.first().and_then(|row| row.get("mark")))
     }
@@ -132,15 +147,15 @@ impl Marks {
     ///
     /// # Errors
     /// When the database gives no answer: then it could not come back.
-    pub async fn begin(&self, user: Option<Uuid>, resume: &str, topic: &str, mark: String) -> Result<(), DbError> {
-        let name = name(user, resume, topic);
+    pub async fn begin(&self, whose: Whose, resume: &str, topic: &str, mark: String) -> Result<(), DbError> {
+        let name = name(whose, resume, topic);
         self.waiting().remove(&name);
         self.write(&[(name, mark)]).await
     }
 
     /// It goes on from here: written down within a second.
-    pub fn keep(&self, user: Option<Uuid>, resume: &str, topic: &str, mark: String) {
-        if self.waiting().put(name(user, resume, topic), mark) {
+    pub fn keep(&self, whose: Whose, resume: &str, topic: &str, mark: String) {
+        if self.waiting().put(name(whose, resume, topic), mark) {
             self.0.news.notify_one();
         }
     }
@@ -166,7 +181,7 @@ impl Marks {
     }
 
     async fn write(&self, marks: &[(Name, String)]) -> Result<(), DbError> {
-        let users: Vec<Option<Uuid>> = marks.iter().map(|((user, _, _), _)| *user).collect();
+        let users: Vec<Uuid> = marks.iter().map(|((Whose(user), _, _), _)| *user).collect();
         let resumes: Vec<String> = marks.iter().map(|((_, resume, _), _)| resume.clone()).collect();
         let topics: Vec<String> = marks.iter().map(|((_, _, topic), _)| topic.clone()).collect();
         let texts: Vec<String> = marks.iter().map(|(_, mark)| mark.clone()).collect();

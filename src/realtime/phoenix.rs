@@ -214,7 +214,7 @@ impl Talk {
         let Some(Joined { join_ref, progress }) = self.joined.remove(&asker.topic) else { return Ok(()) };
         if let Some(resume) = self.ground.resume.as_ref().filter(|_| progress.was_heard()) {
             // who leaves because no answer came wants to hear what was missed, who leaves after it begins anew
-            self.ground.marks.keep(progress.user(), resume, &asker.topic, String::new());
+            self.ground.marks.keep(progress.whose(), resume, &asker.topic, String::new());
         }
         self.reply(pipe, asker, Ok(json!({}))).await?;
         pipe.put(Out::Text(encode::end(self.ground.version, &asker.topic, join_ref.as_deref(), "phx_close"))).await
@@ -225,7 +225,7 @@ impl Talk {
         let Some(resume) = &self.ground.resume else { return };
         for (topic, joined) in &self.joined {
             if let Some(mark) = joined.progress.beat() {
-                self.ground.marks.keep(joined.progress.user(), resume, topic, mark.text());
+                self.ground.marks.keep(joined.progress.whose(), resume, topic, mark.text());
             }
         }
     }

@@ -264,8 +264,8 @@ impl Protocol for Connection {
             Ok(ClientFrame::Ping) => say(pipe, encode::pong()).await,
             Ok(ClientFrame::Pong) => {
                 for (progress, mark) in self.pings.answered(&self.shared.ledger) {
-                    let Progress { user, resume_id, channel, .. } = &*progress;
-                    self.shared.pusher.marks.keep(*user, resume_id, channel, mark.text());
+                    let Progress { whose, resume_id, channel, .. } = &*progress;
+                    self.shared.pusher.marks.keep(*whose, resume_id, channel, mark.text());
                 }
                 Ok(())
             }

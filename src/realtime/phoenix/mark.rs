@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::api::shapes::change::Change;
-use crate::realtime::marks::RENEW_EVERY;
+use crate::realtime::marks::{RENEW_EVERY, Whose};
 
 /// Chats that a mark names: as many as the database lets it.
 pub const CHATS_MAX: usize = 1_000;
@@ -74,7 +74,7 @@ pub struct Progress(Arc<Mutex<State>>);
 struct State {
     /// When it was written down last: before, a sign of life says nothing of it.
     kept_at: Option<Instant>,
-    user: Option<Uuid>,
+    whose: Whose,
     now: Mark,
     /// As it was at the last sign of life.
     sent: Option<Mark>,
@@ -86,15 +86,15 @@ struct State {
 
 impl Progress {
     /// It is somebody's, and written down.
-    pub fn begin(&self, user: Option<Uuid>) {
+    pub fn begin(&self, whose: Whose) {
         let mut state = self.state();
-        (state.kept_at, state.user) = (Some(Instant::now()), user);
+        (state.kept_at, state.whose) = (Some(Instant::now()), whose);
         (state.sent, state.heard) = (None, None);
     }
 
     /// Whose it is.
-    pub fn user(&self) -> Option<Uuid> {
-        self.state().user
+    pub fn whose(&self) -> Whose {
+        self.state().whose
     }
 
     /// Moves it.
@@ -153,7 +153,7 @@ mod tests {
         let told = |rev| progress.set(|mark| mark.chats.insert(chat, rev));
         told(5);
         assert!(progress.beat().is_none() && progress.beat().is_none(), "it has not begun");
-        progress.begin(None);
+        progress.begin(Whose::default());
         assert_eq!(progress.beat(), None, "the answer is yet to arrive");
         told(7);
         assert!(!progress.was_heard());
@@ -166,7 +166,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_who_is_told_nothing_for_long_it_is_written_down_nevertheless() {
         let progress = Progress::default();
-        progress.begin(None);
+        progress.begin(Whose::default());
         assert!(progress.beat().is_none() && progress.beat().is_some() && progress.beat().is_none());
         tokio::time::advance(RENEW_EVERY).await;
         assert!(progress.beat().is_some() && progress.beat().is_none());

@@ -114,7 +114,7 @@ impl Shared {
         let me = who.identity.subject.filter(|_| asked.name.guard == Guard::Presence);
         let resume = match resume_id {
             Some(id) => {
-                let found = pusher.marks.find(who.identity.subject, &id, &asked.channel).await.map_err(|_| Ended::Hangup)?;
+                let found = pusher.marks.find((&who.identity).into(), &id, &asked.channel).await.map_err(|_| Ended::Hangup)?;
                 Some(Resume { id, found: found.and_then(|mark| Mark::read(&mark, place.chat())) })
             }
             None => None,

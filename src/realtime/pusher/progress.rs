@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::realtime::marks::RENEW_EVERY;
+use crate::realtime::marks::{RENEW_EVERY, Whose};
 use crate::realtime::session::Since;
 
 /// How often a client is pinged that may come back.
@@ -59,7 +59,7 @@ impl Mark {
 /// How far one channel has told, and whose it is: shared by the channel and its socket.
 #[derive(Debug)]
 pub struct Progress {
-    pub user: Option<Uuid>,
+    pub whose: Whose,
     pub resume_id: String,
     pub channel: String,
     told: Mutex<Mark>,
@@ -70,8 +70,8 @@ pub type Place = (Arc<Progress>, Mark);
 
 impl Progress {
     /// A channel that goes on from a mark.
-    pub fn new(user: Option<Uuid>, resume_id: String, channel: String, mark: Mark) -> Self {
-        Self { user, resume_id, channel, told: Mutex::new(mark) }
+    pub fn new(whose: Whose, resume_id: String, channel: String, mark: Mark) -> Self {
+        Self { whose, resume_id, channel, told: Mutex::new(mark) }
     }
 
     /// What may be read has changed, or the revs of before mean nothing: it goes on from where it was, but from no higher rev.
@@ -179,7 +179,7 @@ mod tests {
     const CHAT: Uuid = Uuid::from_u128(7);
 
     fn channel(name: &str) -> Arc<Progress> {
-        Arc::new(Progress::new(None, "r1".into(), name.into(), Mark::at(CHAT, 7, "e1")))
+        Arc::new(Progress::new(Whose::default(), "r1".into(), name.into(), Mark::at(CHAT, 7, "e1")))
     }
 
     #[test]

@@ -82,11 +82,11 @@ impl Voice {
             return Ok(());
         }
         if let Some(Resume { id, found }) = self.resume.take() {
-            let (user, marks) = (self.who.identity.subject, &self.pusher.marks);
+            let (whose, marks) = ((&self.who.identity).into(), &self.pusher.marks);
             let is_back = found.is_some();
             let mark = found.unwrap_or(mark);
-            marks.begin(user, &id, &self.channel, mark.text()).await.map_err(|_| Ended::Hangup)?;
-            let progress = Arc::new(Progress::new(user, id, self.channel.to_string(), mark));
+            marks.begin(whose, &id, &self.channel, mark.text()).await.map_err(|_| Ended::Hangup)?;
+            let progress = Arc::new(Progress::new(whose, id, self.channel.to_string(), mark));
             self.ledger.enter(&progress);
             self.progress = Some(progress);
             // of the rooms themselves it is not known what was missed

@@ -235,7 +235,8 @@ impl<'a> Running<'a> {
     async fn finds_mark(&self) -> Result<Option<Mark>, End> {
         let Some(resume) = &self.ground.resume else { return Ok(None) };
         let away = |_| End::Again("UnknownErrorOnChannel: the database is away".to_owned());
-        let mark = self.ground.marks.find(self.who.identity.subject, resume, &self.speaker.topic).await.map_err(away)?;
+        let whose = (&self.who.identity).into();
+        let mark = self.ground.marks.find(whose, resume, &self.speaker.topic).await.map_err(away)?;
         Ok(mark.and_then(|mark| serde_json::from_str(&mark).ok()))
     }
 
@@ -244,9 +245,9 @@ impl<'a> Running<'a> {
         let Some(resume) = &self.ground.resume else { return Ok(()) };
         let away = |_| End::Again("UnknownErrorOnChannel: the database is away".to_owned());
         let mark = self.progress.certain().text();
-        let user = self.who.identity.subject;
-        self.ground.marks.begin(user, resume, &self.speaker.topic, mark).await.map_err(away)?;
-        self.progress.begin(user);
+        let whose = (&self.who.identity).into();
+        self.ground.marks.begin(whose, resume, &self.speaker.topic, mark).await.map_err(away)?;
+        self.progress.begin(whose);
         Ok(())
     }
 }
