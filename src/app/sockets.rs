@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::caller::refusal;
 use crate::auth::Identity;
-use crate::error::{ApiError, Problem};
+use crate::error::{ApiError, Problem, invalid};
 use crate::realtime::native::Native;
 use crate::realtime::phoenix::Phoenix;
 use crate::realtime::pusher::Pusher;
@@ -71,19 +71,19 @@ pub async fn stream(doors: Data<&Doors>, request: &Request) -> Response {
         Ok(entered) => entered,
         Err(refusal) => return refusal.into_response(),
     };
-    let query = request.uri().query().unwrap_or_default();
-    let named = query.split('&').find_map(|pair| pair.strip_prefix("since="));
-    let since = request.header("last-event-id").or(named).filter(|since| !since.is_empty());
-    let what = match request.raw_path_param("chatId") {
-        None if !since.is_none_or(sse::is_position) => {
-            let detail = "since and Last-Event-ID are a position, as an event's id says it";
-            return ApiError::from(Problem::new(StatusCode::BAD_REQUEST, "request_is_malformed", detail)).into_response();
-        }
-        None => What::All { since: since.map(str::to_owned) },
-        Some(chat) => {
-            let (Ok(chat), Ok(since)) = (chat.parse(), since.map(str::parse).transpose()) else {
-                let detail = "chatId is a UUID, since and Last-Event-ID a revision of the chat, as an event's id says it";
-                return ApiError::from(Problem::new(StatusCode::BAD_REQUEST, "request_is_malformed", detail)).into_response();
+    let place = place(request);
+    let wrong = |name| {
+        invalid(name, "this is not the id of an event of this stream; without it, it tells what happens from now on")
+            .into_response()
+    };
+    let what = match (request.raw_path_param("chatId"), place) {
+        (None, Some((name, since))) if !sse::is_position(since) => return wrong(name),
+        (None, place) => What::All { since: place.map(|(_, since)| since.to_owned()) },
+        (Some(chat), place) => {
+            let Ok(chat) = chat.parse() else { return invalid("chatId", "this is not a UUID").into_response() };
+            let since = match place.map(|(name, since)| since.parse().map_err(|_| name)).transpose() {
+                Ok(since) => since,
+                Err(name) => return wrong(name),
             };
             if let Some(refusal) = doors.streams.refusal(chat, &token).await {
                 return Response::builder()
@@ -96,6 +96,13 @@ pub async fn stream(doors: Data<&Doors>, request: &Request) -> Response {
     };
     let mut events = doors.streams.begin(what, identity, token);
     SSE::new(futures_util::stream::poll_fn(move |context| events.poll_recv(context))).keep_alive(HEARTBEAT).into_response()
+}
+
+/// From where to go on, and what says so. A browser that comes back says it in the header, whatever it began with.
+fn place(request: &Request) -> Option<(&'static str, &str)> {
+    let last = request.header("last-event-id").filter(|last| !last.is_empty()).map(|last| ("Last-Event-ID", last));
+    let query = request.uri().query().unwrap_or_default();
+    last.or_else(|| query.split('&').find_map(|pair| pair.strip_prefix("since=")).map(|since| ("since", since)))
 }
 
 async fn enter(doors: &Doors, request: &Request) -> Result<(Identity, String), ApiError> {

@@ -97,10 +97,28 @@ async fn who_may_not_read_a_chat_is_told_so_before_it_begins() {
     let refused = mallory.get(&format!("/chats/{chat}/stream")).await.expect_status(403);
     assert_eq!(refused.body["code"], "chats_are_read_by_participants");
     assert_eq!(server.nobody().get("/stream").await.expect_status(401).body["code"], "token_missing");
-    alice.get(&format!("/chats/{chat}/stream?since=x")).await.expect_status(400);
-    alice.get("/stream?since=x").await.expect_status(400);
     let by_address = format!("/chats/{chat}/stream?token={}", mallory.token());
     server.nobody().get(&by_address).await.expect_status(403);
+}
+
+#[tokio::test]
+async fn a_place_that_is_none_is_refused_by_name_and_not_taken_for_the_beginning() {
+    let server = TestServer::start().await;
+    let alice = server.person("alice").await;
+    let chat = alice.group_with(&[]).await;
+    for path in ["/stream".to_owned(), format!("/chats/{chat}/stream")] {
+        for since in ["", "x", "-1"] {
+            alice.get(&format!("{path}?since={since}")).await.invalid_at("since");
+        }
+        let answer = Events::ask(&alice, &path, Some("x")).await.expect("an answer");
+        assert_eq!(answer.json::<Value>().await.expect("a problem")["errors"][0]["pointer"], "Last-Event-ID");
+        // who was told no id yet sends an empty header
+        let begun = Events::ask(&alice, &path, Some("")).await.expect("an answer");
+        assert_eq!(begun.status(), 200);
+        let answer = Events::ask(&alice, &format!("{path}?since=x"), Some("")).await.expect("an answer");
+        assert_eq!(answer.json::<Value>().await.expect("a problem")["errors"][0]["pointer"], "since");
+    }
+    alice.get("/chats/x/stream").await.invalid_at("chatId");
 }
 
 #[tokio::test]
