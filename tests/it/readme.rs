@@ -1,12 +1,14 @@
 //! What README shows works as it stands there.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tabletalk::auth::{NewToken, mint};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::support::server::SECRET;
-use crate::support::{TestServer, skip};
+use crate::support::{DEADLINE, TestServer, npm, skip};
 
 const README: &str = include_str!("../../README.md");
 
@@ -31,4 +33,29 @@ async fn the_conversation_is_held_as_it_is_written() {
     assert!(!said.contains("\"status\":4"), "{said}");
     let page = said.trim_end().lines().last().expect("a page");
     assert!(page.starts_with("{\"data\":[") && page.contains("\"text\":\"hello bob\""), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stock_client_listens_as_it_is_written() {
+    let Some(folder) = npm::folder().await else { return };
+    let program = README.split("```js\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a program");
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let chat = alice.group_with(&[&bob]).await;
+    // what Node has of itself in the versions that README names
+    let around = "import WebSocketOfNpm from 'ws'\nglobalThis.WebSocket ??= WebSocketOfNpm\n";
+    let program = around.to_owned() + &program.replace("http://127.0.0.1:8080", server.app.url());
+    let mut node = tokio::process::Command::new("node")
+        .args(["--input-type=module", "--eval", &program])
+        .envs([("TOKEN", bob.token()), ("CHAT", &chat.to_string())])
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("node");
+    let mut lines = BufReader::new(node.stdout.take().expect("its output")).lines();
+    let mut line = async || timeout(DEADLINE, lines.next_line()).await.expect("something in time").expect("a line");
+    assert!(line().await.is_some_and(|line| line.starts_with("SUBSCRIBED")));
+    alice.says(chat, "hello bob").await;
+    assert_eq!(line().await.as_deref(), Some("hello bob"));
 }
