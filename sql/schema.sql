@@ -717,7 +717,7 @@ create policy update_service on chat.messages for update
 to service_role
 using (true);
 
--- messages.5: sender, owner and moderators delete a message, softly
+-- messages.5: sender, owner and moderators delete a message, which stays for who sees deleted ones
 create policy delete_reader on chat.messages for delete
 to authenticated
 using (exists (select from chat_private.my_memberships m

@@ -5,7 +5,7 @@
 -- Therefore no foreign key either, which would lock, and so write, a row of a table that is logged.
 
 insert into chat.rules (number, name, status, sentence) values
-  ('broadcasts.1', 'broadcasts_are_sent_by_writers', 403, 'who may write in a chat, and the host application, tell those who are in it whatever they like, once and for the moment'),
+  ('broadcasts.1', 'broadcasts_are_sent_by_writers', 403, 'who may write in a chat, and the host application, broadcast in it, to those who are in it'),
   ('broadcasts.2', 'broadcast_event_is_a_name', 422, 'the event of a broadcast has 1 to 255 bytes'),
   ('broadcasts.3', 'broadcast_is_short', 422, 'what a broadcast tells has at most 262,144 bytes'),
   ('broadcasts.4', 'broadcast_has_one_content', 422, 'a broadcast tells a payload or bytes, not both'),

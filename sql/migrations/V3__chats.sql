@@ -2,7 +2,7 @@
 
 insert into chat.rules (number, name, status, sentence) values
   ('chats.1', 'chats_are_read_by_participants', 403, 'a chat is read by its participants; a public room by everyone signed in, and by anon when the settings say so'),
-  ('chats.2', 'chats_exist', 404, 'a chat exists until it is deleted or ends'),
+  ('chats.2', 'chats_exist', 404, 'there is no such chat: a chat is there until it is deleted or ends'),
   ('chats.3', 'chats_are_founded_as_oneself', 403, 'people found groups and rooms, in their own name, and become the owner'),
   ('chats.4', 'chats_public_ones_are_made_by_admins', 403, 'rooms are opened to the public by admins, or by everyone when the settings say so'),
   ('chats.5', 'chats_are_changed_by_moderators', 403, 'owners and moderators change name, topic, visibility and whether a chat is read-only'),

@@ -63,7 +63,8 @@ impl ChatsApi {
 
     /// Make a chat
     ///
-    /// A direct chat with someone (the one there is, if there is one), a group, or a room.
+    /// A direct chat with someone (the one there is, if there is one), a group, or a room. A public room is made by admins (whose token says
+    /// `app_metadata.role`: `admin`), unless the DBA lets everyone (the setting `public_rooms`).
     #[oai(path = "/chats", method = "post", operation_id = "createChat")]
     async fn create_chat(&self, caller: Caller, chat: Body<NewChat>) -> Result<CreateChat, ApiError> {
         let new = chat.0;
@@ -137,6 +138,9 @@ impl ChatsApi {
     }
 
     /// Leave a chat, or delete it for everyone
+    ///
+    /// A group ends when somebody leaves it and at most one person stays: it is not there any more for them either. The last owner of any
+    /// other passes it on first. A direct chat comes back with the next message in it.
     #[oai(path = "/chats/:chatId", method = "delete", operation_id = "deleteChat")]
     async fn delete_chat(
         &self,
@@ -199,7 +203,7 @@ pub struct NewChat {
     pub name: Option<String>,
     /// What a room is about.
     pub topic: Option<String>,
-    /// Who may find and join a room; absent: private.
+    /// Who may find and join a room; absent: private. Admins make public ones.
     pub visibility: Option<Visibility>,
     /// A direct chat's other person; the people a group starts with.
     #[oai(validator(max_items = 200))]

@@ -10,7 +10,8 @@ use super::Apis;
 const DESCRIPTION: &str = "A chat backend in one binary and one Postgres.
 
 Authenticate with `Authorization: Bearer <JWT>`. Who may do what is decided by row-level security in the database; a refusal names \
-the rule it follows. Errors are `application/problem+json` (RFC 9457) with a stable `code`. Lists are walked with opaque cursors. \
+the rule it follows. 403: it is there, and a rule does not let the caller. 404: there is no such thing, or, of messages and people, none \
+that the caller may see. Errors are `application/problem+json` (RFC 9457) with a stable `code`. Lists are walked with opaque cursors. \
 Times are RFC 3339 in UTC, ids are UUIDs, and a chat's revisions (`rev`, `seq`) grow with every change of it.";
 
 /// The service of all resources, with the document's head.

@@ -76,6 +76,8 @@ impl ParticipantsApi {
     }
 
     /// Remove someone from a chat, or leave it
+    ///
+    /// A group ends with it when at most one person stays: it is not there any more for them either. The last owner of any other passes it on first.
     #[oai(path = "/chats/:chatId/participants/:userId", method = "delete", operation_id = "removeParticipant")]
     async fn remove_participant(
         &self,

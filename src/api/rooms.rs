@@ -25,7 +25,7 @@ pub struct RoomsApi {
 impl RoomsApi {
     /// List public rooms
     ///
-    /// The directory: all that the caller may read and join, newest first.
+    /// The directory: all that the caller may read and join, newest first. `createChat` makes them, for admins.
     #[oai(path = "/rooms", method = "get", operation_id = "listRooms")]
     async fn list_rooms(
         &self,
