@@ -3,19 +3,19 @@
 
 mod faults;
 mod listening;
+mod rooms;
 mod shadow;
 mod shrink;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use tabletalk::app::App;
 use tabletalk::realtime::trial::Trial;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use self::listening::{Frames, Listening};
+use self::listening::{Frames, Hears, Listening};
 use self::shadow::Shadow;
 use self::shrink::shrink;
 use crate::changes::device::Device;
@@ -41,8 +41,8 @@ pub struct History {
     sabotage: Option<&'static str>,
     /// How long devices may take to be up to date.
     patience: Duration,
-    /// Whose devices hear of rows, as Supabase's clients do: the others hear the WebSocket's frames.
-    by_rows: [bool; PEOPLE.len()],
+    /// What their devices hear.
+    hear: [Hears; PEOPLE.len()],
 }
 
 /// How it went wrong.
@@ -58,8 +58,8 @@ impl History {
         let changes_at_once = *random.pick(&[None, Some(1), Some(3)]);
         let trial = Trial { changes_at_once, pace, fault: None };
         let steps = (0..MOMENTS).map(|_| random.next()).collect();
-        let by_rows = PEOPLE.map(|_| random.chance(50));
-        Self { steps, cuts: random.next(), trial, sabotage: None, patience: DEADLINE, by_rows }
+        let hear = PEOPLE.map(|_| *random.pick(&[Hears::Frames, Hears::Frames, Hears::Rows, Hears::Rooms]));
+        Self { steps, cuts: random.next(), trial, sabotage: None, patience: DEADLINE, hear }
     }
 }
 
@@ -97,11 +97,10 @@ async fn happens(history: &History, server: &Arc<TestServer>, other: &App) -> Re
     for person in &others {
         person.joins(chats[2]).await.expect_status(200);
     }
-    let by_rows = history.by_rows.map(|is| is.then(|| Since::now(&[])));
     let mut devices = Vec::new();
     for (number, person) in people.iter().enumerate() {
         let at = if number % 2 == 0 { person.clone() } else { person.at(other.url()) };
-        devices.push(Listening::begin(at.clone(), Device::of(&at), Frames::default(), by_rows[number].clone()).await);
+        devices.push(Listening::begin(Device::of(&at), Frames::default(), history.hear[number], Since::now(&[])).await);
     }
     let writers: Vec<JoinHandle<Result<Vec<String>, String>>> = (0..WRITERS)
         .map(|writer| {
@@ -120,8 +119,8 @@ async fn happens(history: &History, server: &Arc<TestServer>, other: &App) -> Re
     while !writers.iter().all(JoinHandle::is_finished) {
         if random.chance(70) {
             let number = usize::try_from(random.below(4)).expect("small");
-            let (device, frames) = devices.remove(number).hang_up().await;
-            devices.insert(number, Listening::begin(device.person.clone(), device, frames, by_rows[number].clone()).await);
+            let again = devices.remove(number).begin_again().await;
+            devices.insert(number, again);
         } else {
             let cut = "select pg_terminate_backend(pid) from pg_stat_activity
                        where datname = current_database() and application_name = 'tabletalk listener'";
@@ -138,8 +137,8 @@ async fn happens(history: &History, server: &Arc<TestServer>, other: &App) -> Re
     }
     let mut wrong = Vec::new();
     let mut heard = Vec::new();
-    for (listening, by_rows) in devices.into_iter().zip(history.by_rows) {
-        wrong.extend(settles(&listening, by_rows, history.patience).await.into_iter().take(6));
+    for listening in devices {
+        wrong.extend(settles(&listening, history.patience).await.into_iter().take(6));
         let (device, frames) = listening.hang_up().await;
         heard.push((device.person.id, frames));
     }
@@ -151,14 +150,13 @@ async fn happens(history: &History, server: &Arc<TestServer>, other: &App) -> Re
 }
 
 /// Waits until a device has what its owner can select: what is otherwise after all.
-async fn settles(listening: &Listening, by_rows: bool, patience: Duration) -> Vec<String> {
+async fn settles(listening: &Listening, patience: Duration) -> Vec<String> {
     let begin = Instant::now();
     loop {
         let mut device = listening.device.lock().await.clone();
         let mut fresh = Device::from_scratch(&device.person).await;
-        if by_rows {
-            device = of_rows(device);
-            fresh = of_rows(fresh);
+        for side in [&mut device, &mut fresh] {
+            listening.hears.leave_out(side);
         }
         let differences = differences(&device, &fresh);
         if differences.is_empty() || begin.elapsed() > patience || listening.has_ended() {
@@ -166,17 +164,6 @@ async fn settles(listening: &Listening, by_rows: bool, patience: Duration) -> Ve
         }
         sleep(Duration::from_millis(50)).await;
     }
-}
-
-/// What rows say of what a device has: which version of each message that is not deleted, and its text.
-fn of_rows(mut device: Device) -> Device {
-    for kept in device.chats.values_mut() {
-        kept.messages.retain(|_, message| message["deletedAt"].is_null());
-        for message in kept.messages.values_mut() {
-            *message = json!({ "id": message["id"], "rev": message["rev"], "text": message["text"] });
-        }
-    }
-    device
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,9 +175,9 @@ async fn each_device_ends_with_what_its_owner_can_select() {
             let trial = history.trial;
             let (smallest, failure) = shrink(history, failure).await;
             let steps = smallest.steps.len();
-            let by_rows = smallest.by_rows;
+            let hear = smallest.hear;
             panic!(
-                "history {number}, {trial:?}, by rows {by_rows:?}, comes down to {steps} steps:\n{}\n{}",
+                "history {number}, {trial:?}, {hear:?}, comes down to {steps} steps:\n{}\n{}",
                 failure.log.join("\n"),
                 failure.what
             );

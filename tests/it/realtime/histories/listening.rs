@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
+use uuid::Uuid;
 
+use super::rooms::Rooms;
 use crate::changes::device::{Device, text};
 use crate::realtime::line::{Heard, Line, Protocol, Since};
 use crate::support::{DEADLINE, Person, Socket};
@@ -18,22 +20,65 @@ pub type Frames = Arc<Mutex<Vec<Value>>>;
 /// How often a client of rows says that it is there: what came before the last but one has arrived.
 const PING_EVERY: Duration = Duration::from_millis(200);
 
+/// What a device hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hears {
+    /// The WebSocket's frames.
+    Frames,
+    /// Of rows, as Supabase's clients do.
+    Rows,
+    /// Of rooms, as Pusher's do.
+    Rooms,
+}
+
+impl Hears {
+    /// Leaves out of what a device has what nobody can know who hears this.
+    pub fn leave_out(self, device: &mut Device) {
+        if self == Self::Frames {
+            return;
+        }
+        for kept in device.chats.values_mut() {
+            kept.messages.retain(|_, message| message["deletedAt"].is_null());
+            for message in kept.messages.values_mut() {
+                *message = json!({ "id": message["id"], "rev": message["rev"], "text": message["text"] });
+            }
+            if self == Self::Rooms {
+                // which version it is, and who has which role, is not told
+                kept.messages.values_mut().for_each(|message| message["rev"] = Value::Null);
+                kept.roles.clear();
+            }
+        }
+    }
+}
+
 /// A device with a connection.
 pub struct Listening {
+    pub hears: Hears,
+    /// By what the server knows where it stands, where it does not name that itself.
+    since: Since,
     pub device: Arc<Mutex<Device>>,
     pub frames: Frames,
     reader: JoinHandle<()>,
 }
 
 impl Listening {
-    /// Connects, and goes on from where the device stood: by what the server knows of it, if it hears of rows.
-    pub async fn begin(person: Person, device: Device, frames: Frames, by_rows: Option<Since>) -> Self {
+    /// Connects, and goes on from where the device stood: by what the server knows of it, if it hears no frames.
+    pub async fn begin(device: Device, frames: Frames, hears: Hears, since: Since) -> Self {
+        let person = device.person.clone();
         let device = Arc::new(Mutex::new(device));
-        let reader = match by_rows {
-            None => Self::begin_by_frames(person, &device, &frames).await,
-            Some(since) => Self::begin_by_rows(person, &device, &frames, since).await,
+        let reader = match hears {
+            Hears::Frames => Self::begin_by_frames(person, &device, &frames).await,
+            Hears::Rows => Self::begin_by_rows(person, &device, &frames, since.clone()).await,
+            Hears::Rooms => Self::begin_by_rooms(person, &device, &frames, since.clone()).await,
         };
-        Self { device, frames, reader }
+        Self { hears, since, device, frames, reader }
+    }
+
+    /// Hangs up, and connects anew.
+    pub async fn begin_again(self) -> Self {
+        let (hears, since) = (self.hears, self.since.clone());
+        let (device, frames) = self.hang_up().await;
+        Self::begin(device, frames, hears, since).await
     }
 
     async fn begin_by_frames(person: Person, device: &Arc<Mutex<Device>>, frames: &Frames) -> JoinHandle<()> {
@@ -92,6 +137,20 @@ impl Listening {
                 }
             }
         })
+    }
+
+    async fn begin_by_rooms(person: Person, device: &Arc<Mutex<Device>>, frames: &Frames, since: Since) -> JoinHandle<()> {
+        let (shared, frames) = (Arc::clone(device), Arc::clone(frames));
+        let rooms = Rooms::join(&person, &since).await;
+        let mut device = device.lock().await;
+        let mut new = Vec::new();
+        if device.position.is_none() {
+            // each is listed when its channel has begun
+            let fresh = Device::from_scratch(&person).await;
+            device.position = fresh.position;
+            new.extend(fresh.chats.keys().map(|chat| chat.parse::<Uuid>().expect("an id")));
+        }
+        tokio::spawn(rooms.follow(since, shared, frames, new))
     }
 
     /// Whether it stopped listening by itself.

@@ -80,15 +80,26 @@ impl Shadow {
     pub fn leak(&self, who: Uuid, frame: &Value) -> Option<String> {
         let payload = &frame["payload"];
         // a key alone says nothing
-        let version = payload["text"].is_string().then(|| payload["rev"].as_i64())??;
+        let text = payload["text"].as_str()?;
         let chat: Uuid = frame["chatId"].as_str()?.parse().ok()?;
         let id: Uuid = payload["id"].as_str()?.parse().ok()?;
         let past = self.0.get(&chat)?;
         let versions = past.messages.get(&id)?;
-        let until = versions.range(version + 1..).next().map_or(i64::MAX, |(rev, _)| *rev);
-        let row = versions.get(&version)?.as_ref()?;
-        let is_seen = past.heads.range(version..until).any(|head| past.shows(*head, who, row));
-        (!is_seen).then(|| format!("{who} heard of version {version} of {id} in {chat}, which no state showed them: {payload}"))
+        // where no version is named, those that say it
+        let told = payload["rev"].as_i64();
+        let is_it = |(rev, row): &(&i64, &Option<Value>)| match told {
+            Some(told) => **rev == told,
+            None => row.as_ref().is_some_and(|row| row["text"] == text),
+        };
+        let mut told: Vec<(i64, &Value)> =
+            versions.iter().filter(is_it).filter_map(|(rev, row)| Some((*rev, row.as_ref()?))).collect();
+        let is_seen = |(version, row): &(i64, &Value)| {
+            let until = versions.range(version + 1..).next().map_or(i64::MAX, |(rev, _)| *rev);
+            past.heads.range(*version..until).any(|head| past.shows(*head, who, row))
+        };
+        let last = told.last().copied()?.0;
+        told.retain(is_seen);
+        told.is_empty().then(|| format!("{who} heard of version {last} of {id} in {chat}, which no state showed them: {payload}"))
     }
 }
 
