@@ -2,7 +2,7 @@
 //! `resume_id` goes on from there; some of what it heard may come again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,14 @@ pub struct Progress {
     pub whose: Whose,
     pub resume_id: String,
     pub channel: String,
-    told: Mutex<Mark>,
+    told: Mutex<Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    mark: Mark,
+    /// What it will be when its client knows that it is to begin anew.
+    anew: Option<Mark>,
 }
 
 /// A channel's place, as it was when a ping was sent.
@@ -71,22 +78,38 @@ pub type Place = (Arc<Progress>, Mark);
 impl Progress {
     /// A channel that goes on from a mark.
     pub fn new(whose: Whose, resume_id: String, channel: String, mark: Mark) -> Self {
-        Self { whose, resume_id, channel, told: Mutex::new(mark) }
+        Self { whose, resume_id, channel, told: Mutex::new(Told { mark, anew: None }) }
     }
 
-    /// What may be read has changed, or the revs of before mean nothing: it goes on from where it was, but from no higher rev.
+    /// What may be read has changed, or the revs of before mean nothing. Once its client is told so, it goes on from where it was, but from no higher
+    /// rev.
     pub fn begin_anew(&self, head: i64, epoch: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        (told.rev, told.epoch) = (Some(told.rev.map_or(head, |rev| rev.min(head))), Some(epoch.to_owned()));
+        let mut told = self.lock();
+        let rev = told.mark.rev.map_or(head, |rev| rev.min(head));
+        told.anew = Some(Mark { rev: Some(rev), epoch: Some(epoch.to_owned()), ..told.mark.clone() });
+    }
+
+    /// Its client is told to begin anew, if it is to.
+    pub fn anew_is_told(&self) {
+        let mut told = self.lock();
+        if let Some(anew) = told.anew.take() {
+            told.mark = anew;
+        }
     }
 
     /// All up to this rev was.
     pub fn tell_rev(&self, rev: i64) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).rev = Some(rev);
+        let mut told = self.lock();
+        let Told { mark, anew } = &mut *told;
+        anew.as_mut().unwrap_or(mark).rev = Some(rev);
     }
 
     fn told(&self) -> Mark {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().mark.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -230,12 +253,20 @@ mod tests {
     }
 
     #[test]
-    fn who_begins_anew_goes_on_from_no_higher_rev() {
+    fn who_is_told_to_begin_anew_goes_on_from_no_higher_rev_and_who_is_not_yet_from_where_they_were() {
         let one = channel("one");
         one.begin_anew(9, "e1");
+        one.anew_is_told();
         assert_eq!(one.told(), Mark::at(CHAT, 7, "e1"));
         one.begin_anew(3, "e2");
+        assert_eq!(one.told(), Mark::at(CHAT, 7, "e1"));
+        one.anew_is_told();
         assert_eq!(one.told(), Mark::at(CHAT, 3, "e2"));
+        one.begin_anew(3, "e2");
+        one.tell_rev(9);
+        assert_eq!(one.told(), Mark::at(CHAT, 3, "e2"), "they would never know");
+        one.anew_is_told();
+        assert_eq!(one.told(), Mark::at(CHAT, 9, "e2"));
     }
 
     #[test]

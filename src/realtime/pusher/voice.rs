@@ -146,6 +146,10 @@ impl Voice {
                 Look::AtAll => {
                     let rooms = self.list(session).await?;
                     self.say(&shapes::rooms(&rooms)).await?;
+                    if let Some(progress) = &self.progress {
+                        progress.anew_is_told();
+                        self.ledger.note();
+                    }
                 }
             }
         }
@@ -228,7 +232,6 @@ impl Sink for Voice {
                 self.looks.note_all(Instant::now());
                 if let (Scope::Room(_), Some(progress)) = (&self.scope, &self.progress) {
                     progress.begin_anew(head, epoch);
-                    self.ledger.note();
                 }
                 Ok(())
             }
