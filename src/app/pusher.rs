@@ -10,8 +10,8 @@ use crate::api::caller::refusal;
 use crate::error::{ApiError, fault};
 use crate::realtime::loopback::Unanswered;
 use crate::realtime::marks::RESUME_ID_MAX;
-use crate::realtime::pusher::Pusher;
 use crate::realtime::pusher::pass::Pass;
+use crate::realtime::pusher::{Pusher, codes};
 use crate::realtime::somebody::Somebody;
 
 /// The longest id of a socket, and name of a channel, in bytes.
@@ -21,13 +21,14 @@ const NAME_MAX: usize = 200;
 #[handler]
 pub fn socket(doors: Data<&Doors>, request: &Request, socket: WebSocket) -> Response {
     let key = request.raw_path_param("key").unwrap_or_default();
-    let closing = doors.pusher.refusal(key, request.uri().query().unwrap_or_default());
+    let refusal = doors.pusher.refusal(key, request.uri().query().unwrap_or_default());
+    let admitted = refusal.map_or_else(|| doors.pusher.registry.admit().ok_or(codes::FULL), Err);
     let (pusher, open) = (doors.pusher.clone(), doors.open.clone());
     let upgraded = socket.config(config()).on_upgrade(move |socket| {
         open.track_future(async move {
-            match closing {
-                Some(closing) => Pusher::refuse(socket, closing).await,
-                None => pusher.serve(socket).await,
+            match admitted {
+                Err(closing) => Pusher::refuse(socket, closing).await,
+                Ok(stranger) => pusher.serve(socket, stranger).await,
             }
         })
     });

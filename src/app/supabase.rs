@@ -44,7 +44,10 @@ pub async fn socket(doors: Data<&Doors>, request: &Request, socket: WebSocket) -
         Ok(somebody) => somebody,
         Err(error) => return said(status_of(error), &refusal(error).1),
     };
-    let opening = Opening { version, key, somebody, resume: resume.map(str::to_owned) };
+    let Some(stranger) = doors.phoenix.registry.admit() else {
+        return said(StatusCode::TOO_MANY_REQUESTS, "Too many connected users");
+    };
+    let opening = Opening { version, key, somebody, resume: resume.map(str::to_owned), stranger };
     let (phoenix, open) = (doors.phoenix.clone(), doors.open.clone());
     socket.config(config()).on_upgrade(move |socket| open.track_future(phoenix.serve(socket, opening))).into_response()
 }

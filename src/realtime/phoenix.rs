@@ -46,7 +46,7 @@ use super::hub::Hub;
 use super::loopback::Loopback;
 use super::marks::Marks;
 use super::people::People;
-use super::presence::Registry;
+use super::presence::{Registry, Stranger};
 use super::session::Ended;
 use super::socket::{BYE, Closing};
 use super::somebody::Somebody;
@@ -76,18 +76,20 @@ pub struct Opening {
     pub somebody: Somebody,
     /// By which its client is known again.
     pub resume: Option<String>,
+    /// It counts among those of nobody.
+    pub stranger: Stranger,
 }
 
 impl Phoenix {
     /// Serves a socket until either side ends it.
     pub async fn serve(self, stream: WebSocketStream, opening: Opening) {
-        let Opening { version, key, somebody, resume } = opening;
+        let Opening { version, key, somebody, resume, stranger } = opening;
         let ground = Ground {
             hub: Arc::clone(&self.hub),
             api: self.api,
             keys: self.keys,
             marks: self.marks,
-            people: People::new(self.registry),
+            people: People::new(self.registry, stranger),
             version,
             key: key.into(),
             opener: somebody,

@@ -5,6 +5,7 @@
 //! is made anew is no absence. A process that stops in order takes nobody away either: those who come back elsewhere were never gone, and the
 //! others go with its lease.
 
+mod strangers;
 mod tracking;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -17,6 +18,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::strangers::Strangers;
+pub use self::strangers::{STRANGERS_MAX, Stranger};
 use self::tracking::Tracks;
 pub use self::tracking::{Tracking, keep as keep_tracks};
 use crate::auth::{Identity, Role};
@@ -67,6 +70,7 @@ struct Inner {
     news: Notify,
     tracks: Mutex<Tracks>,
     tracks_news: Notify,
+    strangers: Strangers,
 }
 
 #[derive(Default)]

@@ -47,8 +47,8 @@ use super::channels::{Channels, Heard, Out, Pipe, Protocol, Untold, Why, serve};
 use super::hub::Hub;
 use super::loopback::{Loopback, Unanswered};
 use super::marks::Marks;
-use super::people::People;
-use super::presence::{Here, Registry};
+use super::people::{People, Present};
+use super::presence::{Registry, Stranger};
 use super::socket::{BYE, Closing, Credit, Socket};
 use super::somebody::Somebody;
 use crate::auth::{AuthError, Authenticator};
@@ -121,9 +121,9 @@ impl Pusher {
     }
 
     /// Serves a socket until either side ends it.
-    pub async fn serve(self, stream: WebSocketStream) {
+    pub async fn serve(self, stream: WebSocketStream, stranger: Stranger) {
         let (hub, stop) = (Arc::clone(&self.hub), self.stop.clone());
-        serve(stream, Connection::new(self), hub, stop).await;
+        serve(stream, Connection::new(self, stranger), hub, stop).await;
     }
 
     /// Who bears a token, as others see them.
@@ -153,7 +153,7 @@ struct Connection {
     channels: Channels<Command>,
     pings: Pings,
     /// That who has signed in is here.
-    here: Option<Arc<Here>>,
+    here: Option<Arc<Present>>,
     /// When the token ends that somebody signed in with.
     ends_at: Option<Instant>,
     /// Events that they may send to others.
@@ -170,11 +170,11 @@ async fn say(pipe: &Pipe, frame: String) -> Result<(), Closing> {
 }
 
 impl Connection {
-    fn new(pusher: Pusher) -> Self {
+    fn new(pusher: Pusher, stranger: Stranger) -> Self {
         // two numbers, as clients expect it; nobody guesses them
         let (one, other) = Uuid::new_v4().as_u64_pair();
         let shared = Shared {
-            people: People::new(pusher.registry.clone()),
+            people: People::new(pusher.registry.clone(), stranger),
             pusher,
             socket_id: format!("{one}.{other}"),
             who: watch::Sender::new(None),

@@ -27,8 +27,8 @@ use crate::realtime::channels::{Commands, Out, Pipe};
 use crate::realtime::hub::Hub;
 use crate::realtime::loopback::{Loopback, Unanswered};
 use crate::realtime::marks::Marks;
-use crate::realtime::people::People;
-use crate::realtime::presence::{Here, Tracking};
+use crate::realtime::people::{People, Present};
+use crate::realtime::presence::Tracking;
 use crate::realtime::session::{Ended, Session};
 use crate::realtime::socket::{Closing, Credit};
 use crate::realtime::somebody::Somebody;
@@ -115,7 +115,7 @@ struct Running<'a> {
     wanted: Wanted,
     session: Session,
     who: Somebody,
-    _here: Option<Arc<Here>>,
+    _here: Option<Arc<Present>>,
     warn_at: Option<Instant>,
     ends_at: Instant,
     tracking: Option<Tracking>,

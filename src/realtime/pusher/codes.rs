@@ -12,6 +12,8 @@ pub const NO_PROTOCOL: Closing = Closing(4008, "the address names no protocol");
 pub const OTHER_PROTOCOL: Closing = Closing(4007, "protocol 7 is spoken here");
 /// What was to be told could not be read, or was not taken in time.
 pub const AGAIN: Closing = Closing(4100, "what is to be told could not be");
+/// There are too many sockets on which nobody is known.
+pub const FULL: Closing = Closing(4100, "too many sockets are open");
 /// A token ended: whoever comes back is authorised anew.
 pub const TOKEN_ENDED: Closing = Closing(4200, "the token has ended");
 
