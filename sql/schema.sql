@@ -586,6 +586,8 @@ create table chat.tombstones (
 create index tombstones_by_row on chat.tombstones (chat_id, row_id);
 -- Where are removals not known any more?
 create index tombstones_forgotten on chat.tombstones (chat_id, rev) where kind = 'reset';
+-- When was somebody's participation in this chat removed for good last?
+create index tombstones_of_participations on chat.tombstones (chat_id, rev) where kind = 'participant';
 -- Which of their participations were removed for good?
 create index tombstones_of_person on chat.tombstones (row_id, chat_id) where kind = 'participant';
 
@@ -1798,7 +1800,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …487e7ae7e0fe;
+as …a0ec33fc9c95;
 grant execute on function chat_private.broadcasts_told(bigint[]) to chat_relay;
 
 -- Tombstones for a chat deleted for good, and for those who were ever in it.
@@ -2647,7 +2649,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …d066a3e95179;
+as …9608dbf005e3;
 grant execute on function chat_private.presence_told(uuid[]) to chat_relay;
 
 -- presence.3: everybody who is here.
@@ -2882,6 +2884,12 @@ security definer
 set search_path = pg_catalog, pg_temp
 as …3b96783a9d02;
 
+-- Up to which rev it must be known who is in a chat.
+create function chat_private.standing_rev(_chat uuid) returns bigint
+language sql
+stable
+as …7e7faf9c27f1;
+
 -- From where on people read chats: of messages, and of deleted ones.
 create function chat_private.standings(_chats uuid[], _users uuid[], _roles text[]) returns table(chat_id uuid, user_id uuid, asks_as text, reads_after bigint, reads_deleted_after bigint, since_rev bigint)
 language plpgsql
@@ -2904,7 +2912,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …a1a63f22d827;
+as …ef0806738f6a;
 grant execute on function chat_private.states_told(uuid[],uuid[],uuid[]) to chat_relay;
 
 -- Who of these is here, online or away.

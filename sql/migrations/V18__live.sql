@@ -66,6 +66,16 @@ begin
 end
 $$;
 
+create function chat_private.standing_rev(_chat uuid) returns bigint
+language sql
+stable
+as $$
+  -- at which rev somebody came, left or got another role last: to whom something is told that has no rev must be known up to there
+  select coalesce(greatest(
+    (select max(p.rev) from chat.participants p where p.chat_id = _chat),
+    (select max(t.rev) from chat.tombstones t where t.chat_id = _chat and t.kind = 'participant')), 0)
+$$;
+
 -- what happened ----------------------------------------------------------------------------------------------------
 
 create function chat_private.live(
@@ -244,6 +254,7 @@ to chat_relay;
 -- comments -------------------------------------------------------------------------------------------------------
 
 comment on function chat_private.standings(uuid[], uuid[], text[]) is 'From where on people read chats: of messages, and of deleted ones.';
+comment on function chat_private.standing_rev(uuid) is 'Up to which rev it must be known who is in a chat.';
 comment on function chat_private.live(uuid[], bigint[], uuid[], uuid[], text[], bigint) is 'live.1, of many chats.';
 comment on function chat.live(uuid[], bigint[], uuid[], uuid[], text[], bigint) is 'What changed in chats since their revs: heads, standings of who listens or came or went, keys of rows; one snapshot.';
 comment on function chat_private.arrivals(pg_snapshot) is 'live.1, of chats that nobody asks for.';

@@ -239,8 +239,7 @@ rows 10
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- What is to be told of people: how it is with them, in which chats they are, and who must not hear it (presence.1). Who is in each of the
--- chats changed last at its standing_rev: to whom it is told must be known up to there.
+-- What is to be told of people: how it is with them, in which chats they are (and their standing_rev), and who must not hear it (presence.1).
 #variable_conflict use_column
 begin
   return query
@@ -258,7 +257,7 @@ begin
   cross join lateral (
     select
       coalesce(array_agg(p.chat_id), '{}') as chat_ids,
-      coalesce(array_agg((select max(o.rev) from chat.participants o where o.chat_id = p.chat_id)), '{}') as standing_revs
+      coalesce(array_agg(chat_private.standing_rev(p.chat_id)), '{}') as standing_revs
     from chat.participants p
     where p.user_id = u.id and p.left_at is null) c
   where u.id = any (_users);

@@ -80,8 +80,7 @@ rows 10
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- What is too much for one answer is left, and to be asked for again. Who is in each of the chats changed last at its standing_rev: to whom
--- it is told must be known up to there.
+-- What is too much for one answer is left, and to be asked for again.
 #variable_conflict use_column
 declare
   bytes_at_most constant bigint := 1048576;
@@ -95,7 +94,7 @@ begin
     case when not b.is_left then b.payload end,
     case when not b.is_left then b.bytes end,
     b.told_at,
-    coalesce((select max(p.rev) from chat.participants p where p.chat_id = b.chat_id), 0),
+    chat_private.standing_rev(b.chat_id),
     b.is_left
   from (select
           o.id, o.chat_id, o.user_id, o.event, o.payload, o.bytes, o.told_at,

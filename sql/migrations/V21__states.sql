@@ -274,12 +274,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 -- Of each chat a row without an id; then its states, and from whom each is hidden (presence.1). Those that are _known come without what they
--- say, those that are known to be _over not at all. age_ms: since it began, or ended. Who is in the chat changed last at its standing_rev:
--- to whom it is told must be known up to there.
+-- say, those that are known to be _over not at all. age_ms: since it began, or ended.
 #variable_conflict use_column
 begin
   return query
-  select a.id, coalesce((select max(p.rev) from chat.participants p where p.chat_id = a.id), 0), m.mark,
+  select a.id, chat_private.standing_rev(a.id), m.mark,
          null::uuid, null::uuid, null::text, null::json, null::boolean, null::bigint, null::uuid[]
   from unnest(_chats) a (id)
   left join chat_private.states_marks(_chats) m on m.chat_id = a.id;

@@ -122,6 +122,7 @@ create table chat.tombstones (
 );
 create index tombstones_by_row on chat.tombstones (chat_id, row_id);
 create index tombstones_of_person on chat.tombstones (row_id, chat_id) where kind = 'participant';
+create index tombstones_of_participations on chat.tombstones (chat_id, rev) where kind = 'participant';
 
 -- what the policies ask ---------------------------------------------------------------------------------------
 -- Views with the owner's rights: the planner expands them, so no function is called per row, and a policy on participants may use
@@ -561,6 +562,7 @@ comment on column chat.tombstones.row_id is 'The id of the message, user or chat
 comment on column chat.tombstones.xid is 'The transaction that removed it.';
 comment on column chat.tombstones.at is 'When.';
 comment on index chat.tombstones_by_row is 'Was this id ever used?';
+comment on index chat.tombstones_of_participations is 'When was somebody''s participation in this chat removed for good last?';
 comment on index chat.tombstones_of_person is 'Which of their participations were removed for good?';
 comment on view chat_private.my_memberships is 'The chats the asker is in.';
 comment on view chat_private.my_open_rooms is 'The public rooms, for those who may read them.';

@@ -1,6 +1,6 @@
 -- Broadcasts: said by who may write, told to the relay alone, kept for half a minute and by no disk.
 begin isolation level read committed;
-select plan(36);
+select plan(37);
 set local client_min_messages = warning;
 
 \ir people.psql
@@ -87,6 +87,12 @@ select pg_temp.sees(pg_temp.told($$case when t.user_id = pg_temp.id('bob') then 
 select is((select t.payload from chat.broadcasts_told(array(select g from generate_series(1, 100) g)) t limit 1), '{"b": 1, "a": "\u0000"}', 'broadcasts.5: as it was said');
 select is((select array_agg(t.id) from chat.broadcasts_told(array(select g from generate_series(100, 1, -1) g)) t), (select array_agg(t.id order by t.id) from chat.broadcasts_told(array(select g from generate_series(1, 100) g)) t), 'broadcasts.5: in the order in which it was said');
 select pg_temp.sees(pg_temp.told('distinct t.standing_rev = (select max(p.rev) from chat.participants p where p.chat_id = t.chat_id)'), 'true', 'broadcasts.5', 'and as of when');
+select pg_temp.become('chat_owner');
+insert into chat.participants (chat_id, user_id) values (pg_temp.id('walk'), pg_temp.id('mallory'));
+delete from chat.participants where chat_id = pg_temp.id('walk') and user_id = pg_temp.id('mallory');
+select set_config('test.rev', (select max(t.rev)::text from chat.tombstones t where t.chat_id = pg_temp.id('walk')), true);
+select pg_temp.become('chat_relay');
+select is((select max(t.standing_rev) from chat.broadcasts_told(array(select g from generate_series(1, 100) g)) t), current_setting('test.rev')::bigint, 'broadcasts.5: also of who was removed for good');
 select pg_temp.sees('select 1 from chat.broadcasts_told(array[0, 1000000])', 'nothing', 'broadcasts.5', 'of what is not there nothing');
 select pg_temp.become('bob');
 select pg_temp.become('service_role');
