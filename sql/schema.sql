@@ -1594,11 +1594,11 @@ stable
 as …c4b5d9f83417;
 grant execute on function chat.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
 
--- Which life of the database this is, where it stands, whether the house has policies of its own on what is told, and the lobby.
-create function chat.live_epoch() returns table(epoch text, snapshot text, is_strict boolean, lobby uuid)
+-- Which life of the database this is, where it stands, whether the house has policies of its own on what is told, the lobby, and whether settings are what they were.
+create function chat.live_epoch() returns table(epoch text, snapshot text, is_strict boolean, lobby uuid, settings text)
 language sql
 stable
-as …6e81f694ec7b;
+as …847d9edfbee5;
 grant execute on function chat.live_epoch() to chat_relay;
 
 -- What people are called: pairs of a chat that one reads and someone who is or was in it.
@@ -2409,13 +2409,13 @@ set search_path = pg_catalog, pg_temp set plan_cache_mode=force_generic_plan
 as …2ee1ed0ec3bb;
 grant execute on function chat_private.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
 
--- Which life of the database this is, where it stands, whether the house has policies of its own on what is told, and the lobby.
-create function chat_private.live_epoch() returns table(epoch text, snapshot text, is_strict boolean, lobby uuid)
+-- Which life of the database this is, where it stands, whether the house has policies of its own on what is told, the lobby, and whether settings are what they were.
+create function chat_private.live_epoch() returns table(epoch text, snapshot text, is_strict boolean, lobby uuid, settings text)
 language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …4d8276e2c73e;
+as …155453dc4c61;
 grant execute on function chat_private.live_epoch() to chat_relay;
 
 -- Takes the chat's lock until the end of the transaction, unless the asker is a stranger to it.

@@ -23,7 +23,7 @@ pub use line::{Heard, Ready, Signal};
 pub use listener::Listener;
 
 use super::batch::{Batch, Standing};
-use super::relay::Life;
+use super::life::Life;
 use super::trial::{Fault, Trial};
 use crate::auth::{Identity, Role};
 use crate::wire::Position;

@@ -22,6 +22,7 @@ use super::announcer::PROBE_EVERY;
 use super::asides::Asides;
 use super::batch::{Audience, Batch, Event, Standing};
 use super::hub::{Hub, Reading, Who, Work};
+use super::life::Life;
 use super::sealed;
 use super::trial::Fault;
 use crate::api::shapes::change::{Change, changes};
@@ -193,7 +194,6 @@ pub async fn read(db: Db, hub: Arc<Hub>, begun: Life, stop: CancellationToken) {
                 if doubted + DOUBT_EVERY <= Instant::now() && !hub.trial().has_no_sweep() && hub.was_doubtful() {
                     doubted = Instant::now();
                     sweep = doubted;
-                    hub.any_listed();
                 }
                 let welcomed = welcome(&db, &hub, &mut life).await;
                 arrivals = Instant::now() + ARRIVALS_EVERY;
@@ -232,41 +232,15 @@ pub async fn read(db: Db, hub: Arc<Hub>, begun: Life, stop: CancellationToken) {
     }
 }
 
-/// Which life of the database it is, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Life {
-    /// Another one after a restore or a failover: no rev holds then.
-    pub epoch: String,
-    /// Everything up to this was looked at for arrivals.
-    pub snapshot: String,
-    /// The house has policies of its own on what is told.
-    pub is_strict: bool,
-    /// The room that clients talk in who name none.
-    pub lobby: Option<Uuid>,
-}
-
-impl Life {
-    /// Asks the database.
-    ///
-    /// # Errors
-    /// When it gives no answer.
-    pub async fn now(db: &Db) -> Result<Self, DbError> {
-        let rows = db.read_as_relay(EPOCH, params![]).await?;
-        let row = rows.first().ok_or_else(|| DbError::Fault("the database did not say which it is".into()))?;
-        Ok(Self {
-            epoch: row.get("epoch"),
-            snapshot: row.get("snapshot"),
-            is_strict: row.get("is_strict"),
-            lobby: row.get("lobby"),
-        })
-    }
-}
-
 /// Whatever was heard: looks at all that somebody listens to, and whether it is still the same database.
 async fn look_around(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError> {
     let now = Life::now(db).await?;
     let is_same = now.epoch == life.epoch;
     life.lobby = now.lobby;
+    if now.settings != life.settings {
+        life.settings.clone_from(&now.settings);
+        hub.any_listed();
+    }
     hub.database_stands_at(life);
     if !is_same || now.is_strict != life.is_strict {
         tracing::info!(epoch = now.epoch, is_strict = now.is_strict, "everybody who listens begins anew");
@@ -384,8 +358,6 @@ fn event(row: &Row) -> Result<Event, DbError> {
     };
     Ok(Event::new(change, born, changed, audience))
 }
-
-const EPOCH: &str = "select e.epoch, e.snapshot, e.is_strict, e.lobby from chat.live_epoch() e";
 
 const ARRIVALS: &str =
     "select a.what, a.chat_id, a.user_id, a.may_be_listed, a.next_position from chat.arrivals($1::text::pg_snapshot) a";
