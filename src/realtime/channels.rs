@@ -48,6 +48,8 @@ pub enum Why {
     Silent,
     /// A channel of it broke.
     Broken,
+    /// What they are sent they do not read.
+    Slow,
 }
 
 /// What a protocol does with a socket.
@@ -80,7 +82,11 @@ pub trait Protocol: Send {
 pub async fn serve<P: Protocol>(stream: WebSocketStream, mut protocol: P, hub: Arc<Hub>, stop: CancellationToken) {
     let (pipe, sent) = Pipe::new(protocol.closing(Why::Broken));
     let mut end = End { socket: Socket::new(stream), sent };
-    let closing = talk(&mut end, &mut protocol, &pipe, &hub, &stop).await;
+    let closing = match talk(&mut end, &mut protocol, &pipe, &hub, &stop).await {
+        // who went does not hear it, and who has read nothing for long is to come back
+        BYE => protocol.closing(Why::Slow),
+        closing => closing,
+    };
     // its channels end before the socket does
     drop(protocol);
     end.socket.close(closing).await;

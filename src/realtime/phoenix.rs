@@ -142,6 +142,7 @@ impl Protocol for Talk {
             Why::TooLong => Closing(1009, "the frame is too long"),
             Why::Silent => Closing(1001, "nothing was heard"),
             Why::Broken => BROKEN,
+            Why::Slow => Closing(1013, "what is sent is not read"),
         }
     }
 }

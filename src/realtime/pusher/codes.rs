@@ -29,6 +29,6 @@ pub fn closing(why: Why) -> Closing {
         Why::TooMany => Closing(4100, "too many frames"),
         Why::TooLong => Closing(4100, "the frame is too long"),
         Why::Silent => Closing(4201, "nothing was heard"),
-        Why::Broken => AGAIN,
+        Why::Broken | Why::Slow => AGAIN,
     }
 }

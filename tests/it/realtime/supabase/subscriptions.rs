@@ -212,3 +212,16 @@ async fn who_comes_to_a_chat_hears_of_it_and_in_it() {
     let gone = his.change("mine").await;
     assert_eq!((&gone["table"], &gone["eventType"], &gone["old"]), (&json!("chats"), &json!("DELETE"), &json!({ "id": chat })));
 }
+
+#[tokio::test]
+async fn rows_that_no_filter_chooses_are_of_all_chats_also_on_the_channel_of_one() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let (one, other) = (alice.group_with(&[&bob]).await, alice.group_with(&[&bob]).await);
+    let mut his = Wire::of(&bob).await;
+    his.joins(&format!("realtime:{}", channel(one)), json!([changes(json!({ "table": "messages" }))])).await;
+    for chat in [other, one] {
+        alice.says(chat, "hello").await;
+        assert_eq!(his.change().await["record"]["chat_id"], json!(chat));
+    }
+}

@@ -35,7 +35,7 @@ async fn what_one_says_the_others_hear_and_oneself_where_one_asks_to() {
     let mut hers = joined(&node, &alice, "2.0.0", name, json!({ "broadcast": { "ack": true } })).await;
     let both = json!({ "broadcast": { "ack": true, "self": true }, "private": true });
     let mut his = joined(&node, &bob, "2.0.0", name, both).await;
-    let mut old = joined(&node, &bob, "1.0.0", name, json!({})).await;
+    let mut old = joined(&node, &bob, "1.0.0", name, json!({ "broadcast": { "ack": true } })).await;
     for number in 0..5 {
         let payload = json!({ "n": number, "who": "él" });
         assert_eq!(sends(&mut his, name, "cursor", payload.clone()).await, "ok");
