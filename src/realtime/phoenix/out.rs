@@ -212,11 +212,7 @@ impl Speaker {
             return Ok(());
         }
         match &aside.what {
-            What::Broadcast { id, .. } => {
-                if self.own.take(*id) {
-                    return Ok(());
-                }
-            }
+            What::Broadcast { id, .. } if self.own.take(*id) => return Ok(()),
             What::TrackedAnew => self.due.is_present_anew = true,
             _ => {}
         }
