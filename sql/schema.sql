@@ -1093,6 +1093,8 @@ create unlogged table chat.presence_states (
   constraint presence_states_process_id_fkey
     foreign key (process_id) references chat_private.leases(process_id) on delete cascade
 );
+-- Which began just now?
+create index presence_states_begun on chat.presence_states (since) where ended_at is null;
 -- What do people say of themselves in this chat?
 create index presence_states_by_chat on chat.presence_states (chat_id, user_id);
 -- Which ended long ago?
@@ -2178,7 +2180,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-as …f62bd86a6d28;
+as …d91f034ee0a1;
 grant execute on function chat_private.forget_states() to chat_relay;
 
 -- chats.3: who founds a group or room owns it.

@@ -27,6 +27,7 @@ create unlogged table chat.presence_states (
 );
 create index presence_states_by_chat on chat.presence_states (chat_id, user_id);
 create index presence_states_ended on chat.presence_states (ended_at) where ended_at is not null;
+create index presence_states_begun on chat.presence_states (since) where ended_at is null;
 
 -- who ---------------------------------------------------------------------------------------------------------
 
@@ -192,6 +193,7 @@ as $$
 declare
   rows_at_most constant integer := 1000;
   ended_before constant timestamptz := clock_timestamp() - interval '30 seconds';
+  begun_after constant timestamptz := clock_timestamp() - interval '1 minute';
   forgotten integer;
   chats uuid[];
 begin
@@ -209,7 +211,7 @@ begin
       select o.process_id, o.id
       from chat.presence_states o
       where o.ended_at is null
-        and o.since > clock_timestamp() - interval '1 minute'
+        and o.since > begun_after
         and not exists (select from chat.participants p where p.chat_id = o.chat_id and p.user_id = o.user_id and p.left_at is null)
       for update skip locked)
     returning s.chat_id)
@@ -337,6 +339,7 @@ comment on column chat.presence_states.since is 'Since when.';
 comment on column chat.presence_states.ended_at is 'Until when; such a one is kept for half a minute.';
 comment on index chat.presence_states_by_chat is 'What do people say of themselves in this chat?';
 comment on index chat.presence_states_ended is 'Which ended long ago?';
+comment on index chat.presence_states_begun is 'Which began just now?';
 comment on view chat_private.living_states is 'States, and whether each holds: it has not ended, and its process lives.';
 comment on function chat_private.keep_states(uuid, uuid[], uuid[], uuid[], uuid[], text[], json[]) is 'presence.3, presence.4, presence.5.';
 comment on function chat.keep_states(uuid, uuid[], uuid[], uuid[], uuid[], text[], json[]) is 'Writes down which states of a process ended and which began. False: it has no lease.';
