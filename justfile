@@ -38,9 +38,10 @@ generate:
     #!/usr/bin/env bash
     set -euo pipefail
     fresh=$(mktemp -d) && chmod 711 "$fresh" && trap 'rm -rf "$fresh"' EXIT
-    cargo run -q -- openapi > openapi/openapi.json
-    cargo run -q -- asyncapi > openapi/asyncapi.yaml
+    for page in openapi asyncapi; do cargo run -q -- "$page" > "$fresh/$page"; done
     for page in schema policies; do cargo run -q -- --data "$fresh/data" schema "$page" > "$fresh/$page"; done
+    cp "$fresh/openapi" openapi/openapi.json
+    cp "$fresh/asyncapi" openapi/asyncapi.yaml
     cp "$fresh/schema" sql/schema.sql
     cp "$fresh/policies" sql/policies.md
 
