@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::members::Members;
 use super::parse::FROM_CLIENT;
+use crate::realtime::asides::Content;
 
 /// After how many seconds of silence a client asks whether the server is there.
 const ACTIVITY_TIMEOUT: u32 = 30;
@@ -57,14 +58,13 @@ pub fn member_removed(channel: &str, user: &str) -> String {
     framed(channel, None, &tail("pusher_internal:member_removed", &json!({ "user_id": user })))
 }
 
-/// What somebody says to the others in a channel, by whatever protocol; on a presence channel with who it is.
-pub fn from_client(channel: &str, user: Option<&str>, event: &str, data: &Value) -> String {
-    framed(channel, user, &tail(&format!("{FROM_CLIENT}{event}"), data))
-}
-
-/// The same, of what is no JSON: in base64.
-pub fn bytes_from_client(channel: &str, user: Option<&str>, event: &str, bytes: &[u8]) -> String {
-    from_client(channel, user, event, &json!({ "base64": STANDARD.encode(bytes) }))
+/// What somebody says to the others, by whatever protocol: the same for every channel that tells it. What is no JSON is told in base64.
+pub fn from_client(event: &str, content: &Content) -> String {
+    let event = format!("{FROM_CLIENT}{event}");
+    match content {
+        Content::Json(data) => tail(&event, data),
+        Content::Bytes(bytes) => tail(&event, &json!({ "base64": STANDARD.encode(bytes) })),
+    }
 }
 
 /// What of a frame is the same for every channel that tells it: what follows the channel's name.
@@ -116,9 +116,9 @@ mod tests {
             refused("room-x", 403, "not yours"),
             member_added(room, &me, &json!({ "name": "é" })),
             member_removed(room, &me),
-            from_client("private-room-x", None, "typing", &json!({ "user": "é" })),
-            from_client(room, Some(&me), "drawn", &json!("by hand")),
-            bytes_from_client("private-room-x", None, "drawn", &[0, 255]),
+            framed("private-room-x", None, &from_client("typing", &Content::Json(json!({ "user": "é" })))),
+            framed(room, Some(&me), &from_client("drawn", &Content::Json(json!("by hand")))),
+            framed("private-room-x", None, &from_client("drawn", &Content::Bytes(vec![0, 255]))),
             framed("room-x", None, &tail("room-deleted", &json!({ "roomId": user }))),
         ];
         let told: Vec<String> = told.iter().map(|text| json!({ "text": text }).to_string()).collect();
@@ -139,11 +139,12 @@ mod tests {
 
     #[test]
     fn what_clients_say_bears_their_prefix_and_who_said_it_where_that_is_told() {
-        let (frame, data) = read(&from_client("presence-room-x", Some("u1"), "typing", &json!("é\n")));
+        let (moved, drawn) = (Content::Json(json!("é\n")), Content::Bytes(vec![0, 255]));
+        let (frame, data) = read(&framed("presence-room-x", Some("u1"), &from_client("typing", &moved)));
         assert_eq!((&frame["event"], &frame["user_id"], data), (&json!("client-typing"), &json!("u1"), json!("é\n")));
-        let (frame, _) = read(&from_client("private-room-x", None, "client-typing", &Value::Null));
+        let (frame, data) = read(&framed("private-room-x", None, &from_client("client-typing", &drawn)));
         assert_eq!(frame["event"], "client-client-typing", "none is taken for another");
-        assert_eq!(read(&bytes_from_client("private-room-x", None, "draw", &[0, 255])).1, json!({ "base64": "AP8=" }));
+        assert_eq!(data, json!({ "base64": "AP8=" }));
         assert!(frame.get("user_id").is_none());
     }
 

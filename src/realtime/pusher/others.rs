@@ -10,7 +10,8 @@ use super::channel::Command;
 use super::members::{Members, info_of};
 use super::voice::{Scope, Voice};
 use super::{Refusal, codes, encode};
-use crate::realtime::asides::{Aside, Content, Track, What};
+use crate::realtime::asides::{Aside, Track, What};
+use crate::realtime::batch::Encoding;
 use crate::realtime::loopback::Unanswered;
 use crate::realtime::presence::Tracking;
 use crate::realtime::session::{Ended, Session};
@@ -87,12 +88,10 @@ impl Voice {
         let Scope::Room(chat) = self.scope else { return Ok(()) };
         match &aside.what {
             What::Broadcast { id, user, event, content } if self.has_pass && !self.own.take(*id) => {
+                // on a presence channel with who it is
                 let user = user.filter(|_| self.presence.is_some()).map(|user| user.to_string());
-                let frame = match content {
-                    Content::Json(data) => encode::from_client(&self.channel, user.as_deref(), event, data),
-                    Content::Bytes(bytes) => encode::bytes_from_client(&self.channel, user.as_deref(), event, bytes),
-                };
-                self.put(frame).await
+                let tail = aside.encoding(Encoding::Pusher, |_| encode::from_client(event, content));
+                self.put(encode::framed(&self.channel, user.as_deref(), tail)).await
             }
             What::Tracked { user, joins, leaves } => self.tell_tracked(*user, joins, leaves).await,
             What::TrackedAnew if self.presence.is_some() => {
