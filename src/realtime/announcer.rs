@@ -134,6 +134,7 @@ async fn tell(client: &Client, asides: &Asides, probe: &Probe, untold: &Untold) 
         if text.is_empty() {
             tokio::select! {
                 () = sleep_until(next_probe) => {}
+                () = probe.wanted() => next_probe = Instant::now(),
                 () = untold.more.notified() => {}
             }
         } else if !matches!(send(text).await, Ok(Ok(_))) {

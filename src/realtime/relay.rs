@@ -63,11 +63,19 @@ struct Probing {
     token: Mutex<String>,
     heard: AtomicU64,
     news: Notify,
+    /// The relay has begun to listen, and waits for one.
+    wanted: Notify,
 }
 
 impl Default for Probe {
     fn default() -> Self {
-        let probing = Probing { process: Uuid::new_v4(), token: Mutex::default(), heard: AtomicU64::new(0), news: Notify::new() };
+        let probing = Probing {
+            process: Uuid::new_v4(),
+            token: Mutex::default(),
+            heard: AtomicU64::new(0),
+            news: Notify::new(),
+            wanted: Notify::new(),
+        };
         Self(Arc::new(probing))
     }
 }
@@ -83,6 +91,11 @@ impl Probe {
         let token = format!("probe:{}", Uuid::new_v4().simple());
         self.0.token.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&token);
         token
+    }
+
+    /// Ends when the relay has begun to listen: one that was sent before, it did not hear.
+    pub async fn wanted(&self) {
+        self.0.wanted.notified().await;
     }
 
     fn hear(&self, payload: &str) -> bool {
@@ -132,6 +145,7 @@ pub async fn listen(dsn: Dsn, (hub, asides): (Arc<Hub>, Arc<Asides>), probe: Pro
 async fn hear(dsn: &Dsn, hub: &Hub, asides: &Asides, probe: &Probe) -> anyhow::Result<()> {
     let (client, mut notices) = dsn.connect_listening().await?;
     client.batch_execute(&format!("listen {CHANNEL}")).await?;
+    probe.0.wanted.notify_one();
     if !hub.trial().has(Fault::NoCatchUp) {
         hub.hint_all();
     }
