@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -61,6 +61,9 @@ struct Inner {
     db: Db,
     waiting: Mutex<Waiting>,
     news: Notify,
+    /// Held by who writes down what was gathered, and shared by those who write one: what is gathered is never written after what was written
+    /// meanwhile.
+    gathered: RwLock<()>,
 }
 
 #[derive(Default)]
@@ -126,7 +129,7 @@ impl Waiting {
 impl Marks {
     /// Those that a database keeps, over a pool of the relay's.
     pub fn new(db: Db) -> Self {
-        Self(Arc::new(Inner { db, waiting: Mutex::default(), news: Notify::new() }))
+        Self(Arc::new(Inner { db, waiting: Mutex::default(), news: Notify::new(), gathered: RwLock::default() }))
     }
 
     /// From where on somebody's client goes on with a topic. None: nobody knows.
@@ -143,12 +146,13 @@ impl Marks {
         Ok(rows.first().and_then(|row| row.get("mark")))
     }
 
-    /// Writes down from where on it is told, before it is told that it listens.
+    /// Writes down from where on it is told, before it is told that it listens, or of what it may have heard when it comes back.
     ///
     /// # Errors
     /// When the database gives no answer: then it could not come back.
     pub async fn begin(&self, whose: Whose, resume: &str, topic: &str, mark: String) -> Result<(), DbError> {
         let name = name(whose, resume, topic);
+        let _alone = self.0.gathered.read().await;
         self.waiting().remove(&name);
         self.write(&[(name, mark)]).await
     }
@@ -163,6 +167,7 @@ impl Marks {
     /// Writes down all that waits.
     pub async fn flush(&self) {
         loop {
+            let _alone = self.0.gathered.write().await;
             let some = self.waiting().take_some();
             if some.is_empty() || !self.write_or_put_back(some).await {
                 return;

@@ -21,6 +21,7 @@ pub mod encode;
 pub mod filter;
 pub mod frames;
 pub mod join;
+mod keeper;
 pub mod keys;
 mod mark;
 mod out;
@@ -227,9 +228,7 @@ impl Talk {
     fn shows_life(&self) {
         let Some(resume) = &self.ground.resume else { return };
         for (topic, joined) in &self.joined {
-            if let Some(mark) = joined.progress.beat() {
-                self.ground.marks.keep(joined.progress.whose(), resume, topic, mark.text());
-            }
+            joined.progress.beat(|whose, mark| self.ground.marks.keep(whose, resume, topic, mark.text()));
         }
     }
 

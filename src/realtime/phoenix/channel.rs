@@ -18,6 +18,7 @@ use self::asked::{NO_CHAT, reason};
 use super::encode::{self, Asker};
 use super::frames::{Sent, Version};
 use super::join::{CHAT, Join, Wanted};
+use super::keeper::Keeper;
 use super::keys::{Keys, refusal};
 use super::mark::Progress;
 use super::out::{ROWS, Speaker};
@@ -134,7 +135,13 @@ impl Channel {
     pub async fn run(self, mut commands: Commands<Command>, pipe: Pipe) -> Out {
         let Self { ground, asker, join, progress } = self;
         let version = ground.version;
-        let mut speaker = Speaker::new(pipe, version, asker.topic.clone(), Arc::new(join), progress.clone());
+        let keeper = ground.resume.clone().map(|resume| Keeper {
+            marks: ground.marks.clone(),
+            resume,
+            topic: asker.topic.clone(),
+            progress: progress.clone(),
+        });
+        let mut speaker = Speaker::new(pipe, version, asker.topic.clone(), Arc::new(join), progress.clone(), keeper);
         let end = lives(&ground, &asker, &progress, &mut speaker, &mut commands).await;
         let (event, why) = match end {
             End::Hangup => return Out::Close(BROKEN),

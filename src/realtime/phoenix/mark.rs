@@ -3,7 +3,7 @@
 //! A client asks for a sign of life again only when it has the answer to the last. So what was sent before an answer has arrived when the next
 //! question does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ pub struct Mark {
     pub epoch: String,
     /// Of each chat, up to which rev.
     pub chats: BTreeMap<Uuid, i64>,
+    /// Chats of which its client may have been told that it came to them, and has not said that it was.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub arriving: BTreeSet<Uuid>,
     /// There are more chats than it names.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_partial: bool,
@@ -82,6 +85,22 @@ struct State {
     heard: Option<Mark>,
     /// What it has for certain: that, or what it came with.
     certain: Option<Mark>,
+    /// Chats that it is told it came to: since the last sign of life, and between that and the one before.
+    arriving: [BTreeSet<Uuid>; 2],
+}
+
+impl State {
+    /// A mark with what may have been told beyond it.
+    fn with_arriving(&self, mut mark: Mark) -> Mark {
+        for chat in self.arriving.iter().flatten().filter(|chat| !mark.chats.contains_key(chat)) {
+            if mark.chats.len() + mark.arriving.len() < CHATS_MAX {
+                mark.arriving.insert(*chat);
+            } else {
+                mark.is_partial = true;
+            }
+        }
+        mark
+    }
 }
 
 impl Progress {
@@ -90,6 +109,8 @@ impl Progress {
         let mut state = self.state();
         (state.kept_at, state.whose) = (Some(Instant::now()), whose);
         (state.sent, state.heard) = (None, None);
+        let [newer, older] = &mut state.arriving;
+        newer.append(older);
     }
 
     /// Whose it is.
@@ -102,11 +123,18 @@ impl Progress {
         set(&mut self.state().now)
     }
 
-    /// What its client has for certain: at first how far it was told when this is asked first.
-    pub fn certain(&self) -> Mark {
+    /// From where on its client goes on: what it has for certain, at first how far it was told when this is asked first; and what it may have
+    /// been told.
+    pub fn written(&self) -> Mark {
         let mut state = self.state();
         let now = state.now.clone();
-        state.certain.get_or_insert(now).clone()
+        let certain = state.certain.get_or_insert(now).clone();
+        state.with_arriving(certain)
+    }
+
+    /// Its client is told that it came to these chats, or was just now.
+    pub fn arrives(&self, chats: impl IntoIterator<Item = Uuid>) {
+        self.state().arriving[0].extend(chats);
     }
 
     /// How far the channel was told.
@@ -119,18 +147,23 @@ impl Progress {
         self.state().now.known(change)
     }
 
-    /// The client shows a sign of life: gives what it has now, if that is more than was known, or was not written down for long.
-    pub fn beat(&self) -> Option<Mark> {
+    /// The client shows a sign of life: what it has now is kept, if that is more than was known, or was not written down for long.
+    ///
+    /// Nothing arrives while it is kept, so that what is written down of an arrival is not overwritten by what was known before it.
+    pub fn beat(&self, keep: impl FnOnce(Whose, Mark)) {
         let mut state = self.state();
-        let kept_at = state.kept_at?;
+        let Some(kept_at) = state.kept_at else { return };
         let now = state.now.clone();
-        let heard = state.sent.replace(now)?;
+        let [newer, older] = &mut state.arriving;
+        // what was told before the last sign is in what it has
+        *older = std::mem::take(newer);
+        let Some(heard) = state.sent.replace(now) else { return };
         let is_news = state.heard.as_ref() != Some(&heard) || kept_at.elapsed() >= RENEW_EVERY;
         (state.heard, state.certain) = (Some(heard.clone()), Some(heard.clone()));
         if is_news {
             state.kept_at = Some(Instant::now());
+            keep(state.whose, state.with_arriving(heard));
         }
-        is_news.then_some(heard)
     }
 
     /// Whether the client has heard anything of this channel for certain.
@@ -147,34 +180,57 @@ impl Progress {
 mod tests {
     use super::*;
 
+    fn beat(progress: &Progress) -> Option<Mark> {
+        let mut kept = None;
+        progress.beat(|_, mark| kept = Some(mark));
+        kept
+    }
+
     #[test]
     fn what_was_sent_before_a_sign_of_life_was_heard_at_the_next() {
         let (progress, chat) = (Progress::default(), Uuid::from_u128(1));
         let told = |rev| progress.set(|mark| mark.chats.insert(chat, rev));
         told(5);
-        assert!(progress.beat().is_none() && progress.beat().is_none(), "it has not begun");
+        assert!(beat(&progress).is_none() && beat(&progress).is_none(), "it has not begun");
         progress.begin(Whose::default());
-        assert_eq!(progress.beat(), None, "the answer is yet to arrive");
+        assert_eq!(beat(&progress), None, "the answer is yet to arrive");
         told(7);
         assert!(!progress.was_heard());
-        assert_eq!(progress.beat().map(|mark| mark.chats[&chat]), Some(5));
+        assert_eq!(beat(&progress).map(|mark| mark.chats[&chat]), Some(5));
         assert!(progress.was_heard());
-        assert_eq!(progress.beat().map(|mark| mark.chats[&chat]), Some(7));
-        assert_eq!(progress.beat(), None, "nothing is new");
+        assert_eq!(beat(&progress).map(|mark| mark.chats[&chat]), Some(7));
+        assert_eq!(beat(&progress), None, "nothing is new");
+    }
+
+    #[test]
+    fn a_chat_that_one_may_have_been_told_of_is_written_down_until_it_was_heard_of_or_not() {
+        let (progress, chat, other) = (Progress::default(), Uuid::from_u128(1), Uuid::from_u128(2));
+        progress.written();
+        progress.begin(Whose::default());
+        progress.arrives([chat]);
+        assert_eq!(progress.written().arriving, BTreeSet::from([chat]));
+        progress.begin(Whose::default());
+        // the sign comes between: it may be told after the answer to it
+        assert_eq!(beat(&progress), None);
+        progress.set(|mark| mark.move_to(chat, 7));
+        progress.arrives([chat, other]);
+        assert_eq!(beat(&progress).expect("the first").arriving, BTreeSet::from([chat, other]));
+        let heard = beat(&progress).expect("more");
+        assert_eq!((heard.chats.get(&chat), heard.arriving), (Some(&7), BTreeSet::new()), "the other was heard to be gone");
     }
 
     #[tokio::test(start_paused = true)]
     async fn of_who_is_told_nothing_for_long_it_is_written_down_nevertheless() {
         let progress = Progress::default();
         progress.begin(Whose::default());
-        assert!(progress.beat().is_none() && progress.beat().is_some() && progress.beat().is_none());
+        assert!(beat(&progress).is_none() && beat(&progress).is_some() && beat(&progress).is_none());
         tokio::time::advance(RENEW_EVERY).await;
-        assert!(progress.beat().is_some() && progress.beat().is_none());
+        assert!(beat(&progress).is_some() && beat(&progress).is_none());
     }
 
     #[test]
     fn a_mark_survives_the_journey() {
-        let mark = Mark { epoch: "9f".to_owned(), chats: BTreeMap::from([(Uuid::from_u128(1), 5)]), is_partial: false };
+        let mark = Mark { epoch: "9f".to_owned(), chats: BTreeMap::from([(Uuid::from_u128(1), 5)]), ..Mark::default() };
         let text = mark.text();
         assert_eq!(text, r#"{"epoch":"9f","chats":{"00000000-0000-0000-0000-000000000001":5}}"#);
         assert_eq!(serde_json::from_str::<Mark>(&text).expect("a mark"), mark);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use poem::http::StatusCode;
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -10,12 +11,14 @@ use uuid::Uuid;
 use super::encode;
 use super::frames::{PREFIX, Version};
 use super::join::{Join, Terms};
+use super::keeper::Keeper;
 use super::mark::{Known, Mark, Progress};
 use super::rows::{Action, Column, Row, Table, place, place_of};
 use crate::api::shapes::change::Change;
 use crate::realtime::asides::{Aside, What};
 use crate::realtime::batch::{Encoding, Form, Seen};
 use crate::realtime::channels::{Out, Pipe};
+use crate::realtime::loopback::Unanswered;
 use crate::realtime::own::Own;
 use crate::realtime::session::{Ended, Sink, Told};
 use crate::wire::Timestamp;
@@ -30,6 +33,8 @@ pub struct Speaker {
     pub topic: String,
     pub join: Arc<Join>,
     pub progress: Progress,
+    /// If its client comes back.
+    pub keeper: Option<Keeper>,
     /// It listens. Until then nothing is told: it happened before, or comes with what was missed.
     pub is_joined: bool,
     /// Its client knows.
@@ -57,7 +62,7 @@ pub struct Due {
 
 impl Speaker {
     /// For a channel that is being joined.
-    pub fn new(pipe: Pipe, version: Version, topic: String, join: Arc<Join>, progress: Progress) -> Self {
+    pub fn new(pipe: Pipe, version: Version, topic: String, join: Arc<Join>, progress: Progress, keeper: Option<Keeper>) -> Self {
         Self {
             hears_presence: join.hears_presence,
             pipe,
@@ -65,6 +70,7 @@ impl Speaker {
             topic,
             join,
             progress,
+            keeper,
             is_joined: false,
             is_answered: false,
             awaited: BTreeSet::new(),
@@ -112,6 +118,28 @@ impl Speaker {
         for frame in self.frames((row.table, row.action), chat, &|| row.clone(), of) {
             self.say(frame).await?;
         }
+        Ok(())
+    }
+
+    /// Before its client is told that it came to chats.
+    ///
+    /// # Errors
+    /// When that could not be written down.
+    pub async fn announce(&self, chats: impl IntoIterator<Item = Uuid> + Send) -> Result<(), Ended> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let away = |_| Unanswered::of(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the database is away");
+        Ok(keeper.announce(chats).await.map_err(away)?)
+    }
+
+    /// Tells that it came to a chat.
+    ///
+    /// # Errors
+    /// As [`Speaker::say`].
+    pub async fn tell_entered(&self, chat: Uuid, head: i64, profile: &Value) -> Result<(), Ended> {
+        self.tell_row(chat, &Row::chat_is_entered(profile)).await?;
+        // it may have shown a sign of life before it was told
+        self.progress.arrives([chat]);
+        self.moves_to(chat, head);
         Ok(())
     }
 
@@ -269,7 +297,8 @@ impl Sink for Speaker {
             Told::Entered { chat, head, profile } => {
                 // who was told so when all chats were listed is not told again
                 if self.is_joined && !self.progress.set(|mark| mark.chats.contains_key(&chat)) {
-                    self.tell_row(chat, &Row::chat_is_entered(profile)).await?;
+                    self.announce([chat]).await?;
+                    return self.tell_entered(chat, head, profile).await;
                 }
                 self.moves_to(chat, head);
                 Ok(())

@@ -1,5 +1,6 @@
 //! How a channel begins: who asks, whether they may, and what they missed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize as _;
@@ -72,12 +73,22 @@ impl<'a> Running<'a> {
             return Err(End::Refused(format!("ChannelRateLimitReached: a channel names at most {CHATS_MAX} chats")));
         }
         let epoch = self.ground.hub.position().0;
-        let known = if is_first { self.finds_mark().await? } else { Some(self.progress.now()) };
+        let away = |_| End::Again("UnknownErrorOnChannel: the database is away".to_owned());
+        let whose = (&self.who.identity).into();
+        let mut known = match &self.speaker.keeper {
+            _ if !is_first => Some(self.progress.now()),
+            Some(keeper) => keeper.find(whose).await.map_err(away)?,
+            None => None,
+        };
+        let arriving = known.as_mut().map(|known| std::mem::take(&mut known.arriving)).unwrap_or_default();
+        self.progress.arrives(arriving.iter().copied());
         let is_of_another_life = known.as_ref().is_some_and(|known| *known.epoch != *epoch);
         self.listens_to_all_of_it().await?;
         // what they have until they are told more: also in another life, until they are told that it is one
         self.progress.set(|mark| *mark = known.clone().unwrap_or_else(|| self.speaker.mark_at_heads(&epoch)));
-        self.writes_mark().await?;
+        if let Some(keeper) = &self.speaker.keeper {
+            keeper.begin(whose).await.map_err(away)?;
+        }
         self.speaker.is_joined = true;
         if is_first {
             self.answers().await?;
@@ -90,7 +101,7 @@ impl<'a> Running<'a> {
         self.speaker.due.is_present_anew = false;
         self.tells_who_is_present().await?;
         match known.filter(|_| !is_of_another_life) {
-            Some(known) => self.goes_on(&known).await,
+            Some(known) => self.goes_on(&known, &arriving).await,
             None => Ok(()),
         }
     }
@@ -164,9 +175,14 @@ impl<'a> Running<'a> {
     }
 
     /// Tells what was missed. Its mark moves with what is told, and not before: who is cut meanwhile is told it when they come back.
-    async fn goes_on(&mut self, known: &Mark) -> Result<(), End> {
+    async fn goes_on(&mut self, known: &Mark, arriving: &BTreeSet<Uuid>) -> Result<(), End> {
         let heads = std::mem::take(&mut self.speaker.heads);
         let mut begun = Vec::new();
+        let has_come = |chat: &&Uuid| !known.chats.contains_key(chat) && !self.wanted.named.contains(chat) && !known.is_partial;
+        let come: Vec<Uuid> = heads.keys().filter(has_come).copied().collect();
+        if !come.is_empty() {
+            self.speaker.announce(come).await?;
+        }
         for (&chat, &head) in &heads {
             match known.chats.get(&chat) {
                 Some(rev) if *rev != head => self.tells_since(chat, *rev).await?,
@@ -174,18 +190,17 @@ impl<'a> Running<'a> {
                 None if self.wanted.named.contains(&chat) || known.is_partial => begun.push((chat, head)),
                 // chats that they came to are rows that came
                 None => match self.session.chat(chat).await {
-                    Ok(profile) => {
-                        self.speaker.tell_row(chat, &Row::chat_is_entered(&profile)).await?;
-                        begun.push((chat, head));
-                    }
+                    Ok(profile) => self.speaker.tell_entered(chat, head, &profile).await?,
                     // lost again
                     Err(refusal) if refusal.is_refusal() => {}
                     Err(unanswered) => return Err(unanswered.into()),
                 },
             }
         }
-        for &chat in known.chats.keys().filter(|chat| !heads.contains_key(chat)) {
+        for &chat in known.chats.keys().chain(arriving).filter(|chat| !heads.contains_key(chat)) {
             self.speaker.tell_row(chat, &Row::chat_is_gone(chat)).await?;
+            // it may have shown a sign of life before it was told
+            self.progress.arrives([chat]);
             self.progress.set(|mark| mark.chats.remove(&chat));
         }
         if known.is_partial {
@@ -229,25 +244,5 @@ impl<'a> Running<'a> {
                 return Ok(());
             }
         }
-    }
-
-    /// From where on its client goes on, if it was here before.
-    async fn finds_mark(&self) -> Result<Option<Mark>, End> {
-        let Some(resume) = &self.ground.resume else { return Ok(None) };
-        let away = |_| End::Again("UnknownErrorOnChannel: the database is away".to_owned());
-        let whose = (&self.who.identity).into();
-        let mark = self.ground.marks.find(whose, resume, &self.speaker.topic).await.map_err(away)?;
-        Ok(mark.and_then(|mark| serde_json::from_str(&mark).ok()))
-    }
-
-    /// Writes down from where on its client goes on for certain, before it is told that it listens.
-    async fn writes_mark(&self) -> Result<(), End> {
-        let Some(resume) = &self.ground.resume else { return Ok(()) };
-        let away = |_| End::Again("UnknownErrorOnChannel: the database is away".to_owned());
-        let mark = self.progress.certain().text();
-        let whose = (&self.who.identity).into();
-        self.ground.marks.begin(whose, resume, &self.speaker.topic, mark).await.map_err(away)?;
-        self.progress.begin(whose);
-        Ok(())
     }
 }

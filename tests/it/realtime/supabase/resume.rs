@@ -145,6 +145,38 @@ async fn who_listens_to_all_chats_is_told_what_they_missed_in_each_and_to_which_
 }
 
 #[tokio::test]
+async fn who_is_cut_as_soon_as_they_heard_of_a_chat_is_told_that_they_lost_it() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let bindings = json!([changes(json!({ "table": "chats" }))]);
+    let resume = Uuid::new_v4();
+    let told = |change: &Value| {
+        let row = if change["type"] == "DELETE" { &change["old_record"] } else { &change["record"] };
+        (change["type"].as_str().expect("a type").to_owned(), row["id"].as_str().expect("an id").to_owned())
+    };
+    let mut his = known(&bob, resume, "realtime:mine", bindings.clone()).await;
+    his.beats(2).await;
+    let live = alice.group_with(&[&bob]).await;
+    assert_eq!(told(&his.wire.change().await), ("INSERT".to_owned(), live.to_string()));
+    drop(his.wire);
+    // the other one they hear of when they come back
+    let missed = alice.group_with(&[&bob]).await;
+    let mut his = known(&bob, resume, "realtime:mine", bindings.clone()).await;
+    let again = BTreeSet::from([told(&his.wire.change().await), told(&his.wire.change().await)]);
+    assert_eq!(again, BTreeSet::from([live, missed].map(|chat| ("INSERT".to_owned(), chat.to_string()))));
+    drop(his.wire);
+    for chat in [live, missed] {
+        alice.removes(chat, &bob).await.expect_status(204);
+    }
+    // at one that begins after it, and so is not told by the way
+    let other = App::start(&settings(&server.database.api_url(), &[])).await.expect("another server");
+    let mut his = known(&bob.at(other.url()), resume, "realtime:mine", bindings).await;
+    let lost = BTreeSet::from([told(&his.wire.change().await), told(&his.wire.change().await)]);
+    assert_eq!(lost, BTreeSet::from([live, missed].map(|chat| ("DELETE".to_owned(), chat.to_string()))));
+    other.stop().await.expect("it stops");
+}
+
+#[tokio::test]
 async fn what_is_said_while_who_comes_back_waits_for_the_answer_is_told() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);
