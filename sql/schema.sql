@@ -1596,11 +1596,11 @@ stable
 as …c4b5d9f83417;
 grant execute on function chat.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
 
--- Which life of the database this is, where it stands, whether the house has policies of its own on what is told, the lobby, and whether settings are what they were.
-create function chat.live_epoch() returns table(epoch text, snapshot text, is_strict boolean, lobby uuid, settings text)
+-- Which life of the database this is, where it stands, whether the house has policies of its own on what is told, the lobby, and whether public rooms are open to who has no account.
+create function chat.live_epoch() returns table(epoch text, snapshot text, is_strict boolean, lobby uuid, is_open boolean)
 language sql
 stable
-as …847d9edfbee5;
+as …fc3c460d4821;
 grant execute on function chat.live_epoch() to chat_relay;
 
 -- What people are called: pairs of a chat that one reads and someone who is or was in it.
@@ -2411,13 +2411,13 @@ set search_path = pg_catalog, pg_temp set plan_cache_mode=force_generic_plan
 as …2ee1ed0ec3bb;
 grant execute on function chat_private.live(uuid[],bigint[],uuid[],uuid[],text[],bigint) to chat_relay;
 
--- Which life of the database this is, where it stands, whether the house has policies of its own on what is told, the lobby, and whether settings are what they were.
-create function chat_private.live_epoch() returns table(epoch text, snapshot text, is_strict boolean, lobby uuid, settings text)
+-- Which life of the database this is, where it stands, whether the house has policies of its own on what is told, the lobby, and whether public rooms are open to who has no account.
+create function chat_private.live_epoch() returns table(epoch text, snapshot text, is_strict boolean, lobby uuid, is_open boolean)
 language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as …155453dc4c61;
+as …38ec9dab7574;
 grant execute on function chat_private.live_epoch() to chat_relay;
 
 -- Takes the chat's lock until the end of the transaction, unless the asker is a stranger to it.

@@ -195,7 +195,7 @@ begin atomic
   select a.what, a.chat_id, a.user_id, a.may_be_listed, a.next_position from chat_private.arrivals(_since) a;
 end;
 
-create function chat_private.live_epoch() returns table (epoch text, snapshot text, is_strict boolean, lobby uuid, settings text)
+create function chat_private.live_epoch() returns table (epoch text, snapshot text, is_strict boolean, lobby uuid, is_open boolean)
 language sql
 stable
 security definer
@@ -213,15 +213,14 @@ as $$
               and p.polcmd in ('r', '*')
               and not exists (select from chat.rules r where r.number = split_part(obj_description(p.oid, 'pg_policy'), ':', 1))),
     (select s.lobby from chat.settings s),
-    -- to be compared with what it was: who reads rooms without being in them hangs on settings
-    (select md5(s::text) from chat.settings s)
+    (select s.anon_reads_public_rooms from chat.settings s)
 $$;
 
-create function chat.live_epoch() returns table (epoch text, snapshot text, is_strict boolean, lobby uuid, settings text)
+create function chat.live_epoch() returns table (epoch text, snapshot text, is_strict boolean, lobby uuid, is_open boolean)
 language sql
 stable
 begin atomic
-  select e.epoch, e.snapshot, e.is_strict, e.lobby, e.settings from chat_private.live_epoch() e;
+  select e.epoch, e.snapshot, e.is_strict, e.lobby, e.is_open from chat_private.live_epoch() e;
 end;
 
 -- what no rev tells ------------------------------------------------------------------------------------------------
@@ -261,8 +260,8 @@ comment on function chat_private.live(uuid[], bigint[], uuid[], uuid[], text[], 
 comment on function chat.live(uuid[], bigint[], uuid[], uuid[], text[], bigint) is 'What changed in chats since their revs: heads, standings of who listens or came or went, keys of rows; one snapshot.';
 comment on function chat_private.arrivals(pg_snapshot) is 'live.1, of chats that nobody asks for.';
 comment on function chat.arrivals(pg_snapshot) is 'Who came, left or changed in which chat since a snapshot, and which chats did; a last row end with the next snapshot.';
-comment on function chat_private.live_epoch() is 'Which life of the database this is, where it stands, whether the house has policies of its own on what is told, the lobby, and whether settings are what they were.';
-comment on function chat.live_epoch() is 'Which life of the database this is, where it stands, whether the house has policies of its own on what is told, the lobby, and whether settings are what they were.';
+comment on function chat_private.live_epoch() is 'Which life of the database this is, where it stands, whether the house has policies of its own on what is told, the lobby, and whether public rooms are open to who has no account.';
+comment on function chat.live_epoch() is 'Which life of the database this is, where it stands, whether the house has policies of its own on what is told, the lobby, and whether public rooms are open to who has no account.';
 comment on function chat_private.tell_to_look() is 'live.1, where no rev tells that readers have changed.';
 comment on trigger _900_look on chat.settings is 'live.1: a setting may change who reads what.';
 comment on trigger _900_look on chat.users is 'live.1: who is erased reads nothing any more.';

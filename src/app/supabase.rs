@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::sockets::{Doors, config};
-use crate::auth::AuthError;
+use crate::auth::{AuthError, Role};
 use crate::realtime::loopback::Unanswered;
 use crate::realtime::marks::RESUME_ID_MAX;
 use crate::realtime::phoenix::frames::{Sent, Version};
@@ -44,7 +44,8 @@ pub async fn socket(doors: Data<&Doors>, request: &Request, socket: WebSocket) -
         Ok(somebody) => somebody,
         Err(error) => return said(status_of(error), &refusal(error).1),
     };
-    let Some(stranger) = doors.phoenix.registry.admit() else {
+    let stranger = if somebody.identity.role == Role::Anon { doors.phoenix.registry.admit().map(Some) } else { Some(None) };
+    let Some(stranger) = stranger.filter(|_| doors.phoenix.registry.has_room_for(&somebody.identity)) else {
         return said(StatusCode::TOO_MANY_REQUESTS, "Too many connected users");
     };
     let opening = Opening { version, key, somebody, resume: resume.map(str::to_owned), stranger };

@@ -16,8 +16,8 @@ pub struct Life {
     pub is_strict: bool,
     /// The room that clients talk in who name none.
     pub lobby: Option<Uuid>,
-    /// Another where one of the settings is.
-    pub settings: Option<String>,
+    /// Who has no account reads public rooms.
+    pub is_open: Option<bool>,
 }
 
 impl Life {
@@ -33,9 +33,9 @@ impl Life {
             snapshot: row.get("snapshot"),
             is_strict: row.get("is_strict"),
             lobby: row.get("lobby"),
-            settings: row.get("settings"),
+            is_open: row.get("is_open"),
         })
     }
 }
 
-const EPOCH: &str = "select e.epoch, e.snapshot, e.is_strict, e.lobby, e.settings from chat.live_epoch() e";
+const EPOCH: &str = "select e.epoch, e.snapshot, e.is_strict, e.lobby, e.is_open from chat.live_epoch() e";

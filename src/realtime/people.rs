@@ -1,4 +1,5 @@
-//! Who is here through a socket: once, however many channels of theirs it carries. While nobody is, it counts among those of strangers.
+//! Who is here through a socket: once, however many channels of theirs it carries. While nobody is, it counts among those of strangers, unless it
+//! was opened as somebody.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,7 +20,9 @@ struct Known {
     here: HashMap<Uuid, Weak<Present>>,
     /// How many are here.
     count: usize,
-    /// While nobody is.
+    /// It was opened as somebody.
+    is_known: bool,
+    /// Else, while nobody is.
     stranger: Option<Stranger>,
 }
 
@@ -33,7 +36,7 @@ impl Drop for Present {
     fn drop(&mut self) {
         let mut known = self.people.known();
         known.count -= 1;
-        if known.count == 0 {
+        if known.count == 0 && !known.is_known {
             known.stranger = Some(self.people.registry.estrange());
         }
     }
@@ -45,8 +48,8 @@ pub struct TooMany;
 
 impl People {
     /// Nobody yet.
-    pub fn new(registry: Registry, stranger: Stranger) -> Self {
-        let known = Known { here: HashMap::new(), count: 0, stranger: Some(stranger) };
+    pub fn new(registry: Registry, stranger: Option<Stranger>) -> Self {
+        let known = Known { here: HashMap::new(), count: 0, is_known: stranger.is_none(), stranger };
         Self { registry, known: Arc::new(Mutex::new(known)) }
     }
 
@@ -97,7 +100,7 @@ mod tests {
     fn sockets_of_nobody_are_bounded_and_one_is_nobodys_while_nobody_is_here() {
         let registry = Registry::default();
         let admitted = || std::iter::from_fn(|| registry.admit()).collect::<Vec<Stranger>>();
-        let people = People::new(registry.clone(), registry.admit().expect("the first"));
+        let people = People::new(registry.clone(), Some(registry.admit().expect("the first")));
         let strangers = admitted();
         assert_eq!(strangers.len(), STRANGERS_MAX - 1);
         let [one, again, other] = [1, 1, 2].map(|n| people.enter(&somebody(n)).expect("there is room"));
@@ -108,6 +111,9 @@ mod tests {
         drop(again);
         assert!(registry.admit().is_none(), "it is nobody's again");
         drop(people);
+        let opened_as_somebody = People::new(registry.clone(), None);
+        assert!(registry.admit().is_some(), "one was closed");
+        drop(opened_as_somebody.enter(&somebody(3)));
         drop(strangers);
         assert_eq!(admitted().len(), STRANGERS_MAX, "those that are closed count no more");
     }

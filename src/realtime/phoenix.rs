@@ -77,8 +77,8 @@ pub struct Opening {
     pub somebody: Somebody,
     /// By which its client is known again.
     pub resume: Option<String>,
-    /// It counts among those of nobody.
-    pub stranger: Stranger,
+    /// It counts among those of nobody, unless it is opened as somebody.
+    pub stranger: Option<Stranger>,
 }
 
 impl Phoenix {
@@ -174,7 +174,10 @@ impl Talk {
             return self.reply(pipe, &asker, Err("unmatched topic".to_owned())).await;
         }
         let Some(command) = command.filter(|_| self.is_of_this_join(&asker)) else { return Ok(()) };
+        let is_token = matches!(command, Command::Token(_));
         match self.channels.tell(&asker.topic, command, length) {
+            // a channel that lost a token would go on as who it was before: its client joins anew, with the one that it has
+            Err(Untold::Full) if is_token => self.breaks_off(&asker.topic, pipe).await,
             // what nobody waits for is not answered
             Err(Untold::Full) if asker.reference.is_some() => self.reply(pipe, &asker, Err(TOO_MUCH.to_owned())).await,
             // one that has just closed says so itself
@@ -222,6 +225,13 @@ impl Talk {
         }
         self.reply(pipe, asker, Ok(json!({}))).await?;
         pipe.put(Out::Text(encode::end(self.ground.version, &asker.topic, join_ref.as_deref(), "phx_close"))).await
+    }
+
+    /// Ends a channel that its client joins anew.
+    async fn breaks_off(&mut self, topic: &str, pipe: &Pipe) -> Result<(), Ended> {
+        self.channels.leave(topic);
+        let Some(Joined { join_ref, .. }) = self.joined.remove(topic) else { return Ok(()) };
+        pipe.put(Out::Text(encode::end(self.ground.version, topic, join_ref.as_deref(), "phx_error"))).await
     }
 
     /// What was sent before the last answer to this has arrived.

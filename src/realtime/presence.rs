@@ -21,7 +21,7 @@ use uuid::Uuid;
 use self::strangers::Strangers;
 pub use self::strangers::{STRANGERS_MAX, Stranger};
 use self::tracking::Tracks;
-pub use self::tracking::{Tracking, keep as keep_tracks};
+pub use self::tracking::{Tracking, keep as keep_tracks, may_be_said};
 use crate::auth::{Identity, Role};
 use crate::db::{Db, DbError};
 use crate::params;

@@ -174,7 +174,7 @@ impl Connection {
         // two numbers, as clients expect it; nobody guesses them
         let (one, other) = Uuid::new_v4().as_u64_pair();
         let shared = Shared {
-            people: People::new(pusher.registry.clone(), stranger),
+            people: People::new(pusher.registry.clone(), Some(stranger)),
             pusher,
             socket_id: format!("{one}.{other}"),
             who: watch::Sender::new(None),

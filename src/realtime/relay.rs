@@ -251,8 +251,8 @@ async fn look_around(db: &Db, hub: &Hub, life: &mut Life) -> Result<(), DbError>
     let now = Life::now(db).await?;
     let is_same = now.epoch == life.epoch;
     life.lobby = now.lobby;
-    if now.settings != life.settings {
-        life.settings.clone_from(&now.settings);
+    if now.is_open != life.is_open {
+        life.is_open = now.is_open;
         hub.any_listed();
     }
     hub.database_stands_at(life);

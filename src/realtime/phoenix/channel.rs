@@ -240,15 +240,17 @@ impl Running<'_> {
             }
             self.speaker.system(ROWS, false, &format!("{lost}: {CHAT}{chat}")).await?;
         }
-        if std::mem::take(&mut self.speaker.due.is_present_anew) {
-            self.tells_who_is_present().await?;
+        let is_present_anew = std::mem::take(&mut self.speaker.due.is_present_anew);
+        let is_back = std::mem::take(&mut self.speaker.due.is_back);
+        if is_present_anew || is_back {
+            self.tells_who_is_present(is_back).await?;
         }
         Ok(())
     }
 
     /// Tells what people say of themselves in the chat whose channel it is, if its client wants to know. Who has come to the chat by now is
-    /// present as they said; who is there no more is not, until they come again.
-    async fn tells_who_is_present(&mut self) -> Result<(), End> {
+    /// present as they said; who is there no more is not, until they come again; of who may be back it is said again.
+    async fn tells_who_is_present(&mut self, is_back: bool) -> Result<(), End> {
         if self.join.chat.is_none() || !self.speaker.hears_presence {
             return Ok(());
         }
@@ -258,7 +260,7 @@ impl Running<'_> {
         self.speaker.say(encode::push(self.ground.version, &self.speaker.topic, "presence_state", &state)).await?;
         if !is_in {
             self.tracking = None;
-        } else if self.tracking.is_none()
+        } else if (is_back || self.tracking.is_none())
             && let Some(state) = self.state.clone()
         {
             // nobody waits for an answer

@@ -58,6 +58,8 @@ pub struct Due {
     pub gone: Vec<Uuid>,
     /// What people say of themselves is to be listed anew.
     pub is_present_anew: bool,
+    /// Its client's person may have left the chat of the channel and come back, which ends what was said of them.
+    pub is_back: bool,
 }
 
 impl Speaker {
@@ -276,7 +278,7 @@ impl Sink for Speaker {
                 }
                 self.say(encode::resync(self.version, &self.topic, Some(chat))).await?;
                 // they may have come to the chat that they visited, or visit it from now on
-                self.due.is_present_anew |= self.join.chat == Some(chat);
+                self.due.is_back |= self.join.chat == Some(chat);
                 self.progress.set(|mark| {
                     epoch.clone_into(&mut mark.epoch);
                     // what changed is told as well

@@ -1,7 +1,8 @@
 //! Sockets on which nobody is known: whoever opens one of a stock client may show who they are later, or never.
 //!
 //! Threat: somebody without an account who opens as many sockets as the server takes, and keeps them alive. Those of people are counted by
-//! person; these, all together, so that they leave room for the others.
+//! person; these, all together, so that what people open with their own tokens, and the other protocols, have room. A bound for each address is
+//! for the proxy in front, which knows addresses.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -118,17 +118,20 @@ impl Tracks {
     }
 }
 
+/// Whether somebody has an account, and says no more of themselves than is taken.
+pub fn may_be_said(identity: &Identity, key: &str, state: &Value) -> bool {
+    let is_somebody = identity.role == Role::Authenticated && identity.subject.is_some();
+    // what Postgres takes for no text would keep the others' from being written down
+    let is_key = !key.is_empty() && key.chars().count() <= KEY_MAX && !key.contains('\0');
+    is_somebody && is_key && state.to_string().len() <= STATE_MAX
+}
+
 impl Registry {
     /// Somebody says something of themselves in a chat, by a key of their own. None: they have no account, say too much or too often.
     ///
     /// Who is not in the chat says it to nobody.
     pub fn track(&self, identity: &Identity, chat: Uuid, key: String, state: Value) -> Option<Tracking> {
-        let user = identity.subject.filter(|_| identity.role == Role::Authenticated)?;
-        // what Postgres takes for no text would keep the others' from being written down
-        let is_key = !key.is_empty() && key.chars().count() <= KEY_MAX && !key.contains('\0');
-        if !is_key || state.to_string().len() > STATE_MAX {
-            return None;
-        }
+        let user = identity.subject.filter(|_| may_be_said(identity, &key, &state))?;
         let mut tracks = self.tracks();
         let count = tracks.of_one.entry(user).or_default();
         if *count >= STATES_OF_ONE_MAX {

@@ -96,3 +96,28 @@ async fn a_stranger_with_the_same_resume_id_does_not_meet_the_host_application()
     marks.flush().await;
     assert_eq!((found(host).await, found(stranger).await), (Some(its), Some("8".to_owned())));
 }
+
+#[tokio::test]
+async fn what_is_begun_is_not_undone_by_what_was_kept_before() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let marks = server.app.live().marks.clone();
+    // the first in order is the one whom something else keeps waiting
+    let (first, second) = if alice.id < bob.id { (&alice, &bob) } else { (&bob, &alice) };
+    marks.begin(of(first), "tab", "walk", "1".to_owned()).await.expect("it is kept");
+    let holder = server.database.db_owner().await;
+    holder.batch_execute("begin; select from chat_private.resumes for update").await.expect("held");
+    marks.keep(of(first), "tab", "walk", "2".to_owned());
+    // they leave the channel
+    marks.keep(of(second), "tab", "walk", String::new());
+    let superuser = server.database.cluster.db_superuser(&server.database.name).await;
+    let waiting = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())";
+    eventually("it waits", async || superuser.query_one(waiting, &[]).await.expect(waiting).get(0)).await;
+    // and join it again
+    let begins = marks.begin(of(second), "tab", "walk", "8".to_owned());
+    let lets_go = async { holder.batch_execute("commit").await.expect("released") };
+    let (begun, ()) = tokio::join!(begins, lets_go);
+    begun.expect("it is kept");
+    marks.flush().await;
+    assert_eq!(marks.find(of(second), "tab", "walk").await.expect("an answer"), Some("8".to_owned()));
+}

@@ -10,9 +10,13 @@ use super::super::frames::Sent;
 use super::super::keys::{Keys, refusal};
 use super::{Another, Command, End, Running};
 use crate::realtime::loopback::Unanswered;
+use crate::realtime::presence::may_be_said;
 
 /// What is said to who is present in no chat.
 pub const NO_CHAT: &str = "Unauthorized: presence is on the channel of a chat, chat:<id>";
+
+/// What is said to who says too much of themselves, or is nobody.
+const NOT_TAKEN: &str = "Unauthorized: the state is not taken: it is too long, or one of too many, or nobody's";
 
 /// Why the API refuses something, in its words.
 pub fn reason(Unanswered { problem, .. }: &Unanswered) -> &str {
@@ -30,6 +34,10 @@ impl Running<'_> {
                     Err("Presence track payload must be a map".to_owned())
                 } else if !self.credit.spend() {
                     Err("ClientPresenceRateLimitReached: Too many presence messages per second".to_owned())
+                } else if self.join.chat.is_none() {
+                    Err(NO_CHAT.to_owned())
+                } else if !may_be_said(&self.who.identity, &self.key, &state) {
+                    Err(NOT_TAKEN.to_owned())
                 } else if self.tracking.is_none()
                     && let Err(why) = self.present().await?
                 {
@@ -41,7 +49,7 @@ impl Running<'_> {
                 };
                 self.answer(&asker, answer.map(|()| json!({}))).await?;
                 if is_first {
-                    self.tells_who_is_present().await?;
+                    self.tells_who_is_present(false).await?;
                 }
             }
             Command::Untrack { asker } => {
@@ -84,7 +92,7 @@ impl Running<'_> {
         let chat = self.join.chat.ok_or(NO_CHAT)?;
         let registry = &self.ground.people.registry;
         let tracking = registry.track(&self.who.identity, chat, self.key.clone(), state.clone());
-        let tracking = tracking.ok_or("Unauthorized: the state is not taken: it is too long, or one of too many, or nobody's")?;
+        let tracking = tracking.ok_or(NOT_TAKEN)?;
         // what was said before is dropped after what is said now is there: the others are told of both together
         (self.tracking, self.state) = (Some(tracking), Some(state));
         Ok(())

@@ -99,7 +99,7 @@ impl<'a> Running<'a> {
         }
         // what is told of them was taken until now, and what comes is told
         self.speaker.due.is_present_anew = false;
-        self.tells_who_is_present().await?;
+        self.tells_who_is_present(false).await?;
         match known.filter(|_| !is_of_another_life) {
             Some(known) => self.goes_on(&known, &arriving).await,
             None => Ok(()),

@@ -123,3 +123,31 @@ async fn whose_token_ends_is_told_to_come_back_and_whose_is_anothers_hears_as_th
     }
     assert_eq!(his.asks(Some(&joined), &topic, "access_token", json!({ "access_token": bob.token() })).await.0, "error");
 }
+
+#[tokio::test]
+async fn a_channel_that_has_no_room_for_another_persons_token_ends() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let chat = alice.group_with(&[]).await;
+    let topic = format!("realtime:{}", channel(chat));
+    let mut hers = Wire::of(&alice).await;
+    let joined = hers.joins(&topic, json!([rows_of("messages", chat)])).await;
+    let holder = server.database.db_owner().await;
+    holder.batch_execute("begin; lock table chat_private.broadcasts in access exclusive mode").await.expect("held");
+    // until nothing fits that is as long as a token
+    let mut length = 1 << 20;
+    while length > 200 {
+        length /= 2;
+        for _ in 0..2 {
+            let said = json!({ "type": "broadcast", "event": "e", "payload": "x".repeat(length) });
+            hers.says(Some(&joined), &topic, "broadcast", said).await;
+        }
+    }
+    hers.says(Some(&joined), &topic, "access_token", json!({ "access_token": bob.token() })).await;
+    hers.hears("phx_error").await;
+    holder.batch_execute("commit").await.expect("released");
+    alice.says(chat, "for alice alone").await;
+    hers.says(None, "phoenix", "heartbeat", json!({})).await;
+    let after = hers.frame().await;
+    assert_eq!((&after[2], &after[3]), (&json!("phoenix"), &json!("phx_reply")), "{after}");
+}

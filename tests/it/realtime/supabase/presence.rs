@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::channel;
 use super::wire::Wire;
 use crate::support::npm::{Client, Node};
-use crate::support::{Person, TestServer};
+use crate::support::{Person, TestServer, eventually};
 
 /// What is said to who visits a room, and would be seen there.
 const NOT_IN: &str = "Unauthorized: who is in a chat ";
@@ -94,6 +94,10 @@ async fn who_is_not_in_the_chat_neither_sees_nor_is_seen() {
     let diff = hers.hears("presence_diff").await;
     assert_eq!((&diff["joins"]["k"]["metas"][0]["at"], &diff["leaves"]), (&json!("home"), &json!({})));
     assert!(diff["joins"]["k"]["metas"][0]["phx_ref"].is_string());
+    // what nobody would take is not kept to be said later
+    let (status, response) = visitors.asks(Some("1"), &topic, "presence", track(json!({ "at": "x".repeat(8_200) }))).await;
+    let reason = response["reason"].as_str().unwrap_or_default();
+    assert!(status == "error" && reason.contains("too long"), "{response}");
     let (status, response) = hers.asks(Some("1"), &topic, "presence", track(json!("no object"))).await;
     assert_eq!((status, &response["reason"]), (json!("error"), &json!("Presence track payload must be a map")));
     let state = alice.get(&format!("/chats/{room}/presence/states")).await.expect_status(200);
@@ -109,4 +113,29 @@ async fn who_is_not_in_the_chat_neither_sees_nor_is_seen() {
         assert_eq!(diff["leaves"]["k"]["metas"][0]["at"], "the door", "{diff}");
         while visitors.hears("presence_state").await != json!({}) {}
     }
+}
+
+#[tokio::test]
+async fn who_is_taken_out_and_put_back_at_once_is_present_as_they_said() {
+    let server = TestServer::start().await;
+    let (alice, bob, carol) = (server.person("alice").await, server.person("bob").await, server.person("carol").await);
+    let chat = alice.group_with(&[&bob, &carol]).await;
+    let topic = format!("realtime:{}", channel(chat));
+    let enabled = json!({ "config": { "presence": { "enabled": true, "key": "bob" } } });
+    let mut his = Wire::of(&bob).await;
+    assert_eq!(his.asks(None, &topic, "phx_join", enabled).await.0, "ok");
+    let track = json!({ "type": "presence", "event": "track", "payload": { "at": "home" } });
+    assert_eq!(his.asks(Some("1"), &topic, "presence", track).await.0, "ok");
+    let states = async || alice.get(&format!("/chats/{chat}/presence/states")).await.expect_status(200).data().clone();
+    eventually("he is there", async || states().await.len() == 1).await;
+    let before = states().await[0]["id"].clone();
+    // as a host application does that writes its members anew
+    let his_row = format!("chat_id = '{chat}' and user_id = '{}'", bob.id);
+    let anew = format!(
+        "begin; update chat.participants set left_at = clock_timestamp() where {his_row};
+         update chat.participants set left_at = null where {his_row}; commit"
+    );
+    server.database.db_does(&anew).await;
+    eventually("it is said again", async || states().await.first().is_some_and(|state| state["id"] != before)).await;
+    assert_eq!(states().await[0]["state"], json!({ "at": "home" }));
 }
