@@ -47,25 +47,50 @@ impl Voice {
     /// # Errors
     /// When it could not be read.
     pub(super) async fn meet(&mut self) -> Result<(), Ended> {
-        let (Scope::Room(chat), Some(presence)) = (&self.scope, &mut self.presence) else { return Ok(()) };
-        let state = json!({ "user_info": presence.info });
-        presence.tracking = self.pusher.registry.track(&self.who.identity, *chat, presence.me.to_string(), state);
-        if presence.tracking.is_none() {
-            self.over = Some(Refusal::new(429, "nobody is present in more channels at once"));
-            return Ok(());
-        }
-        match self.others(*chat).await {
-            Ok(Some(members)) => {
-                if let Some(presence) = &mut self.presence {
-                    presence.members = members;
-                }
-            }
-            Ok(None) => {}
-            // who only reads it is not told who is in it
-            Err(unanswered) if unanswered.is_refusal() => self.over = Some(unanswered.into()),
-            Err(unanswered) => return Err(unanswered.into()),
+        if let (Some(members), Some(presence)) = (self.enter().await?, &mut self.presence) {
+            presence.members = members;
         }
         Ok(())
+    }
+
+    /// The same of who may have left the chat meanwhile and come back, for what they said of themselves has ended then; others may have come and
+    /// gone unheard. Who does not come back is in it no more.
+    ///
+    /// # Errors
+    /// When it could not be read, or the connection is no more.
+    pub(super) async fn meet_again(&mut self) -> Result<(), Ended> {
+        match self.enter().await? {
+            Some(members) => self.tell_members(members).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Enters the presence channel, if it is one. Gives who is in it; who is refused is told nothing more.
+    async fn enter(&mut self) -> Result<Option<Members>, Ended> {
+        let (Scope::Room(chat), Some(presence)) = (&self.scope, &mut self.presence) else { return Ok(None) };
+        let track = || {
+            let state = json!({ "user_info": presence.info });
+            self.pusher.registry.track(&self.who.identity, *chat, presence.me.to_string(), state)
+        };
+        // the old one is dropped when the new one is there, so that others are told of both together; unless there is no room for it
+        let (mut tracking, old) = (track(), presence.tracking.take());
+        if tracking.is_none() && old.is_some() {
+            drop(old);
+            tracking = track();
+        }
+        presence.tracking = tracking;
+        if presence.tracking.is_none() {
+            self.over = Some(Refusal::new(429, "nobody is present in more channels at once"));
+            return Ok(None);
+        }
+        match self.others(*chat).await {
+            // who only reads it is not told who is in it
+            Err(unanswered) if unanswered.is_refusal() => {
+                self.over = Some(unanswered.into());
+                Ok(None)
+            }
+            members => Ok(members?),
+        }
     }
 
     /// Who is in it.
@@ -101,18 +126,26 @@ impl Voice {
                     Err(unanswered) if unanswered.is_refusal() => None,
                     Err(unanswered) => return Err(unanswered.into()),
                 };
-                let (Some(members), Some(presence)) = (members, &mut self.presence) else { return Ok(()) };
-                let (added, removed) = presence.members.replace(members);
-                for user in removed {
-                    self.put(encode::member_removed(&self.channel, &user.to_string())).await?;
+                match members {
+                    Some(members) => self.tell_members(members).await,
+                    None => Ok(()),
                 }
-                for user in added {
-                    self.tell_member(user).await?;
-                }
-                Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    /// Tells how those who are in it now differ from those who were.
+    async fn tell_members(&mut self, members: Members) -> Result<(), Ended> {
+        let Some(presence) = &mut self.presence else { return Ok(()) };
+        let (added, removed) = presence.members.replace(members);
+        for user in removed {
+            self.put(encode::member_removed(&self.channel, &user.to_string())).await?;
+        }
+        for user in added {
+            self.tell_member(user).await?;
+        }
+        Ok(())
     }
 
     async fn tell_tracked(&mut self, user: Uuid, joins: &[Track], leaves: &[Track]) -> Result<(), Ended> {

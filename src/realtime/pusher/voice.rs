@@ -233,7 +233,7 @@ impl Sink for Voice {
                 if let (Scope::Room(_), Some(progress)) = (&self.scope, &self.progress) {
                     progress.begin_anew(head, epoch);
                 }
-                Ok(())
+                self.meet_again().await
             }
             Told::AllAnew | Told::Listed { chat: None } => {
                 self.looks.note_all(Instant::now());

@@ -138,3 +138,59 @@ async fn who_listens_by_another_protocol_is_no_member_and_hears_client_events_as
     his.event(&format!("room-{room}"), "room-message").await;
     assert_eq!(events(&mut his, &format!("room-{room}")), [] as [&str; 0]);
 }
+
+#[tokio::test]
+async fn who_leaves_a_public_room_is_in_its_presence_channel_no_more() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let square = public_room(&server, &alice).await;
+    bob.joins(square).await.expect_status(200);
+    let (presence, private) = (format!("presence-room-{square}"), format!("private-room-{square}"));
+    let (mut hers, mut his) = (connected(&node, &alice).await, connected(&node, &bob).await);
+    subscribes(&mut hers, &presence).await;
+    subscribes(&mut his, &presence).await;
+    subscribes(&mut his, &private).await;
+    assert_eq!(hers.event(&presence, "pusher:member_added").await["data"]["id"], json!(bob.id));
+    bob.leaves(square).await.expect_status(204);
+    assert_eq!(hers.event(&presence, "pusher:member_removed").await["data"]["id"], json!(bob.id));
+    let over = his.event(&presence, "pusher:subscription_error").await;
+    assert_eq!(over["data"]["status"], 403, "he reads it still, and is not in it: {over}");
+    alice.says(square, "for whoever reads it").await;
+    his.event(&private, "room-message").await;
+    bob.joins(square).await.expect_status(200);
+    his.does("unsubscribe", json!({ "channel": presence })).await;
+    assert_eq!(subscribes(&mut his, &presence).await["members"]["count"], 2);
+    assert_eq!(hers.event(&presence, "pusher:member_added").await["data"]["id"], json!(bob.id));
+}
+
+#[tokio::test]
+async fn who_was_out_of_the_room_for_a_moment_is_a_member_again() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob, carol) = (server.person("alice").await, server.person("bob").await, server.person("carol").await);
+    let room = alice.group_with(&[&bob, &carol]).await;
+    let channel = format!("presence-room-{room}");
+    let (mut hers, mut his) = (connected(&node, &alice).await, connected(&node, &bob).await);
+    subscribes(&mut hers, &channel).await;
+    subscribes(&mut his, &channel).await;
+    hers.event(&channel, "pusher:member_added").await;
+    let states = async || alice.get(&format!("/chats/{room}/presence/states")).await.expect_status(200).data().clone();
+    let his_state = async || states().await.into_iter().find(|state| state["userId"] == json!(bob.id));
+    let before = his_state().await.expect("he is there")["id"].clone();
+    // as a host application does that writes its members anew
+    let set = format!("where chat_id = '{room}' and user_id = '{}'", bob.id);
+    let statement = format!(
+        "begin; update chat.participants set left_at = clock_timestamp() {set}; update chat.participants set left_at = null {set}; commit"
+    );
+    server.database.db_does(&statement).await;
+    eventually("he is there again", async || his_state().await.is_some_and(|state| state["id"] != before)).await;
+    his.does("trigger", json!({ "channel": channel, "event": "client-back", "data": {} })).await;
+    hers.event(&channel, "client-back").await;
+    // who comes after it has come through
+    let mut carols = connected(&node, &carol).await;
+    assert_eq!(subscribes(&mut carols, &channel).await["members"]["count"], 3);
+    let is_carol = |said: &Value| said["event"] == "pusher:member_added" && said["data"]["id"] == json!(carol.id);
+    assert_eq!(hers.hears("that carol is there", is_carol).await["members"]["count"], 3, "with him");
+    assert_eq!(his.hears("that carol is there", is_carol).await["members"]["count"], 3, "as he knows too");
+}
