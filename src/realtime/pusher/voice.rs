@@ -15,6 +15,7 @@ use super::{Pusher, Refusal, encode};
 use crate::api::shapes::change::{Change, ChangeKind};
 use crate::realtime::batch::{Encoding, Form, Seen};
 use crate::realtime::channels::{Out, Pipe};
+use crate::realtime::loopback::Unanswered;
 use crate::realtime::own::Own;
 use crate::realtime::session::{Ended, Session, Sink, Told};
 use crate::realtime::somebody::Somebody;
@@ -144,7 +145,12 @@ impl Voice {
             match look {
                 Look::At(chat) => self.look_at(session, chat).await?,
                 Look::AtAll => {
-                    let rooms = self.list(session).await?;
+                    let rooms = match self.list(session).await {
+                        Ok(rooms) => rooms,
+                        // that it is not theirs any more the session says
+                        Err(unanswered) if unanswered.is_refusal() && matches!(self.scope, Scope::Room(_)) => continue,
+                        Err(unanswered) => return Err(unanswered.into()),
+                    };
                     self.say(&shapes::rooms(&rooms)).await?;
                     if let Some(progress) = &self.progress {
                         progress.anew_is_told();
@@ -186,7 +192,7 @@ impl Voice {
     }
 
     /// The rooms that there are, the first of them; of public ones, it is known from here on which there are.
-    pub async fn list(&mut self, session: &Session) -> Result<Vec<Room>, Ended> {
+    pub async fn list(&mut self, session: &Session) -> Result<Vec<Room>, Unanswered> {
         match &mut self.scope {
             Scope::Room(chat) => Ok(Room::of(&session.ask_again(&format!("/chats/{chat}")).await?).into_iter().collect()),
             Scope::Mine => Ok(rooms(&session.ask_again(&format!("/chats?limit={ROOMS_LISTED}")).await?)),

@@ -1,11 +1,17 @@
 //! Who may hear which channel.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tabletalk::realtime::trial::Trial;
 
 use super::{connected, events, is_refused, signed_in, subscribes};
 use crate::realtime::public_room;
 use crate::support::TestServer;
 use crate::support::npm::Node;
+
+/// How long a relay rests before it reads that is to be slow.
+const PACE: Duration = Duration::from_millis(800);
 
 #[tokio::test]
 async fn every_channel_is_authorised_whatever_it_is_called() {
@@ -128,4 +134,28 @@ async fn the_directory_tells_nobody_what_nobody_may_read_as_long_as_that_is_so()
     assert!(rooms.as_array().is_some_and(|rooms| rooms.iter().any(|room| room["id"] == json!(square))), "{rooms}");
     let market = alice.room("market", "public").await;
     assert_eq!(anybodys.event("chats-public", "room-created").await["data"]["room"]["id"], json!(market));
+}
+
+#[tokio::test]
+async fn who_loses_a_room_just_when_it_is_looked_at_loses_that_channel_alone() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let room = alice.room("ours", "private").await;
+    alice.adds(room, &bob, "member").await.expect_status(200);
+    let channel = format!("private-room-{room}");
+    let mut his = connected(&node, &bob).await;
+    subscribes(&mut his, &channel).await;
+    let connection = his.does("state", json!({})).await["socketId"].clone();
+    // a relay that takes its time: it is looked at once a second, and that he is removed is read after the second look
+    server.app.try_under(Trial { pace: PACE, ..Trial::default() });
+    alice.adds(room, &bob, "moderator").await.expect_status(200);
+    his.event(&channel, "rooms-updated").await;
+    alice.adds(room, &bob, "member").await.expect_status(200);
+    alice.says(room, "there is a look due").await;
+    his.event(&channel, "room-message").await;
+    alice.removes(room, &bob).await.expect_status(204);
+    assert_eq!(his.event(&channel, "room-deleted").await["data"], json!({ "roomId": room }));
+    assert_eq!(his.event(&channel, "pusher:subscription_error").await["data"]["status"], 403);
+    assert_eq!(his.does("state", json!({})).await["socketId"], connection, "the others go on");
 }
