@@ -117,3 +117,23 @@ async fn a_name_that_means_another_chat_by_then_begins_anew() {
     alice.says(other, "live").await;
     assert_eq!(texts(&mut his, &channel, 1).await, ["live"]);
 }
+
+#[tokio::test]
+async fn who_unsubscribes_and_subscribes_again_is_told_what_was_said_in_between() {
+    let Some(node) = Node::start().await else { return };
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let room = alice.group_with(&[&bob]).await;
+    let channel = format!("private-room-{room}");
+    let mut his = known(&node, &bob, "one").await;
+    subscribes(&mut his, &channel).await;
+    his.does("unsubscribe", json!({ "channel": channel })).await;
+    // what comes later has come through the same socket
+    subscribes(&mut his, format!("private-chats-{}", bob.id)).await;
+    for text in ["one", "two"] {
+        alice.says(room, text).await;
+    }
+    subscribes(&mut his, &channel).await;
+    alice.says(room, "three").await;
+    assert_eq!(texts(&mut his, &channel, 3).await, ["one", "two", "three"]);
+}
