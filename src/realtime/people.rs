@@ -21,7 +21,7 @@ struct Known {
     /// How many are here.
     count: usize,
     /// It was opened as somebody.
-    is_known: bool,
+    is_somebodys: bool,
     /// Else, while nobody is.
     stranger: Option<Stranger>,
 }
@@ -36,7 +36,7 @@ impl Drop for Present {
     fn drop(&mut self) {
         let mut known = self.people.known();
         known.count -= 1;
-        if known.count == 0 && !known.is_known {
+        if known.count == 0 && !known.is_somebodys {
             known.stranger = Some(self.people.registry.estrange());
         }
     }
@@ -49,7 +49,7 @@ pub struct TooMany;
 impl People {
     /// Nobody yet.
     pub fn new(registry: Registry, stranger: Option<Stranger>) -> Self {
-        let known = Known { here: HashMap::new(), count: 0, is_known: stranger.is_none(), stranger };
+        let known = Known { here: HashMap::new(), count: 0, is_somebodys: stranger.is_none(), stranger };
         Self { registry, known: Arc::new(Mutex::new(known)) }
     }
 
