@@ -186,7 +186,7 @@ async fn furnish(server: &TestServer) -> There {
             { "type": "group", "participantIds": [other.id], "name": "some" },
             { "type": "room", "name": "another room", "visibility": "unlisted", "topic": "this" },
         ] },
-        "texts": { "eventId": ["concert", "another"], "emoji": ["👍", "❤️"], "since": [position], "attachmentUrl": ["https://example.org/a.png"] },
+        "texts": { "q": ["one", "two", "three four"], "eventId": ["concert", "another"], "emoji": ["👍", "❤️"], "since": [position], "attachmentUrl": ["https://example.org/a.png"] },
     });
     There { people: vec![participant, stranger, moderator, host, spare], description }
 }
