@@ -6,10 +6,9 @@
 //! what is younger than the last sweep but one: who listened before that had it read by a sweep, who came later listed what is older. Where any
 //! of this does not hold (the database was away for long, too many listened) all are told to list anew. Differences may so be told twice.
 //!
-//! Those between whom a block comes or goes are told of each other's states as if they ended or came.
+//! Those between whom a block comes or goes are told to list anew.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -172,8 +171,6 @@ struct Difference {
     user: Uuid,
     joins: Vec<Track>,
     leaves: Vec<Track>,
-    before: Vec<Track>,
-    now: Vec<Track>,
     hidden_before: HashSet<Uuid>,
     hidden_now: HashSet<Uuid>,
 }
@@ -191,7 +188,6 @@ impl Chat {
         let people: BTreeSet<Uuid> = self.people.keys().chain(states.keys()).copied().collect();
         let mut differences = Vec::new();
         for user in people {
-            let is_new = !self.people.contains_key(&user);
             let before = self.people.remove(&user).unwrap_or_default();
             let mut known: HashMap<Uuid, Track> = before.tracks.iter().cloned().collect();
             let mut after = Person { tracks: Vec::new(), hidden_from: before.hidden_from.clone() };
@@ -216,11 +212,7 @@ impl Chat {
             let gone = before.tracks.iter().filter(|(id, _)| known.contains_key(id));
             difference.leaves.extend(gone.map(|(_, track)| track.clone()));
             difference.hidden_now.clone_from(&after.hidden_from);
-            difference.hidden_before = if is_new { after.hidden_from.clone() } else { before.hidden_from };
-            if difference.hidden_now != difference.hidden_before {
-                difference.before = before.tracks.into_iter().map(|(_, track)| track).collect();
-                difference.now = after.tracks.iter().map(|(_, track)| track.clone()).collect();
-            }
+            difference.hidden_before = before.hidden_from;
             if !after.tracks.is_empty() {
                 self.people.insert(user, after);
             }
@@ -232,16 +224,17 @@ impl Chat {
 
 impl Difference {
     fn tell(self, asides: &Asides, chat: Uuid) {
-        let Self { user, joins, leaves, before, now, hidden_before, hidden_now } = self;
-        let say = |joins: Vec<Track>, leaves: Vec<Track>, is_meant: &dyn Fn(Uuid) -> bool| {
-            if !joins.is_empty() || !leaves.is_empty() {
-                let aside: Arc<Aside> = Aside::new(Some(chat), What::Tracked { user, joins, leaves });
-                asides.hub.tell_in([chat], &aside, is_meant);
-            }
-        };
-        say(joins, leaves, &|other| !hidden_before.contains(&other) && !hidden_now.contains(&other));
-        say(Vec::new(), before, &|other| !hidden_before.contains(&other) && hidden_now.contains(&other));
-        say(now, Vec::new(), &|other| hidden_before.contains(&other) && !hidden_now.contains(&other));
+        let Self { user, joins, leaves, hidden_before, hidden_now } = self;
+        let is_hidden = |other: &Uuid| (hidden_before.contains(other), hidden_now.contains(other));
+        if !joins.is_empty() || !leaves.is_empty() {
+            let aside = Aside::new(Some(chat), What::Tracked { user, joins, leaves });
+            asides.hub.tell_in([chat], &aside, |other| is_hidden(&other) == (false, false));
+        }
+        // what they may have listed since, of what came and ended besides, nobody knows
+        if hidden_before != hidden_now {
+            let has_changed = |other| matches!(is_hidden(&other), (true, false) | (false, true));
+            asides.hub.tell_in([chat], &Aside::new(Some(chat), What::TrackedAnew), has_changed);
+        }
     }
 }
 
